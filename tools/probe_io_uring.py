@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Exits with 0 where this process may create an io_uring, else says what refused it."""
+
+import ctypes
+import errno
+import os
+import pathlib
+import sys
+
+IO_URING_SETUP = 425  # the same number on every architecture
+CAUSES = {
+    errno.ENOSYS: "the kernel was built without it, or a seccomp filter hides it",
+    errno.EPERM: "refused by a seccomp filter or by kernel.io_uring_disabled",
+    errno.ENOMEM: "the limit of locked memory is too low (ulimit -l)",
+}
+
+
+def main():
+    params = ctypes.create_string_buffer(120)  # struct io_uring_params, zeroed
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(IO_URING_SETUP, 4, params)
+    if fd >= 0:
+        os.close(fd)
+        print("io_uring: available")
+        return 0
+    error = ctypes.get_errno()
+    print(f"io_uring_setup: {errno.errorcode.get(error, error)}: "
+          f"{CAUSES.get(error, os.strerror(error))}", file=sys.stderr)
+    disabled = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
+    if disabled.exists():
+        print(f"{disabled}: {disabled.read_text().strip()}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

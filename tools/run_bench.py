@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the benchmarks and prints ratios: run_bench.py PROGRAMS_DIR OUTPUT_DIR [FILTER]
+
+Benchmarks are named area/question/variant/key:value/...; the variant `weft` is compared with every
+other variant of the same question and the same arguments (a baseline may lack some: serial code has
+no workers). A ratio is baseline time / weft time, of medians from one run: above 1 weft is faster.
+The whole run takes five minutes at most; what did not fit in is named.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+SECONDS_MAX = 290
+REPETITIONS = 5
+# Of a benchmark's run, what is not measured time: finding the number of iterations, setting up.
+OVERHEAD = 2.2
+# What Google Benchmark appends to a name.
+APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
+                      r"iterations:\d+|min_time:.*|min_warmup_time:.*)$")
+NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+
+
+def listed(program, pattern):
+    result = subprocess.run([program, "--benchmark_list_tests", f"--benchmark_filter={pattern}"],
+                            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
+                            check=False)
+    return [line for line in result.stdout.splitlines() if "/" in line]
+
+
+def run(program, pattern, seconds, deadline, output):
+    """Runs one program; gives its JSON, or None with a reason printed."""
+    command = [program, f"--benchmark_filter={pattern}", f"--benchmark_min_time={seconds:.4f}",
+               f"--benchmark_repetitions={REPETITIONS}",
+               "--benchmark_enable_random_interleaving=true",
+               f"--benchmark_out={output}", "--benchmark_out_format=json"]
+    try:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, check=False,
+                                timeout=max(1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        print(f"{program.name}: stopped, the five minutes are over", file=sys.stderr)
+        return None
+    if result.returncode != 0:
+        print(f"{program.name}: ended with {result.returncode}\n{result.stdout[-3000:]}",
+              file=sys.stderr)
+        return None
+    return json.loads(output.read_text())
+
+
+def split(name):
+    """(question, variant, arguments) of a benchmark's name."""
+    parts = [part for part in name.split("/") if not APPENDED.match(part)]
+    words = [part for part in parts if ":" not in part and not part.isdigit()]
+    arguments = tuple(part for part in parts if part not in words)
+    if len(words) < 3:
+        return "/".join(words), "weft", arguments
+    return "/".join([*words[:2], *words[3:]]), words[2], arguments
+
+
+def medians(runs):
+    """name -> (median ns, spread, error) over the repetitions of every benchmark."""
+    times, errors = {}, {}
+    for one in runs:
+        for entry in one["benchmarks"]:
+            if entry.get("run_type") == "aggregate":
+                continue
+            name = entry.get("run_name", entry["name"])
+            if entry.get("error_occurred"):
+                errors[name] = entry.get("error_message", "error")
+            else:
+                nanoseconds = entry["real_time"] * NANOSECONDS[entry["time_unit"]]
+                times.setdefault(name, []).append(nanoseconds)
+    results = {}
+    for name, values in times.items():
+        median = statistics.median(values)
+        results[name] = (median, (max(values) - min(values)) / median)
+    return results, errors
+
+
+def shown(nanoseconds):
+    for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if nanoseconds >= factor:
+            return f"{nanoseconds / factor:.3g} {unit}"
+    return f"{nanoseconds:.3g} ns"
+
+
+def baselines(question, arguments, results):
+    """The other variants of a question whose arguments are among the given ones."""
+    for other, (median, spread) in results.items():
+        its_question, variant, its_arguments = split(other)
+        if its_question == question and variant != "weft" and set(its_arguments) <= set(arguments):
+            yield variant, median, spread
+
+
+def ratios(results):
+    rows = []
+    for name, (median, spread) in results.items():
+        question, variant, arguments = split(name)
+        if variant != "weft":
+            continue
+        title = " ".join([question, *arguments])
+        others = list(baselines(question, arguments, results))
+        rows.append((title, shown(median), f"±{spread * 50:.0f}%", ""))
+        rows += [("", shown(other), f"±{its_spread * 50:.0f}%",
+                  f"{other / median:5.2f} x {variant}")
+                 for variant, other, its_spread in others]
+    return rows
+
+
+def commit():
+    if not shutil.which("git"):
+        return "unknown"
+    result = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                            check=False)
+    return result.stdout.strip() or "unknown"
+
+
+def main():
+    programs_folder, output, *rest = sys.argv[1:]
+    pattern = rest[0] if rest else "."
+    output = pathlib.Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + SECONDS_MAX
+    programs = {program: count for program in sorted(pathlib.Path(programs_folder).glob("bench_*"))
+                if program.is_file() and os.access(program, os.X_OK)
+                and (count := len(listed(program, pattern)))}
+    total = sum(programs.values())
+    if total == 0:
+        print(f"no benchmark matches '{pattern}'", file=sys.stderr)
+        return 1
+    seconds = min(0.5, max(0.005, SECONDS_MAX / (total * REPETITIONS * OVERHEAD)))
+    print(f"{total} benchmarks, {REPETITIONS} repetitions of {seconds:.3f} s", file=sys.stderr)
+    runs, left_out = [], []
+    for program in programs:
+        result = None
+        if time.monotonic() < deadline:
+            result = run(program, pattern, seconds, deadline, output / f"{program.name}.json")
+        runs += [result] if result else []
+        left_out += [] if result else [program.name]
+    results, errors = medians(runs)
+    context = {"commit": commit(), "kernel": platform.release(), "cores": os.cpu_count(),
+               "compiler": pathlib.Path(programs_folder).parent.name, "left_out": left_out}
+    (output / "results.json").write_text(json.dumps(
+        {"context": context,
+         "benchmarks": {name: {"median_ns": m, "spread": s} for name, (m, s) in results.items()},
+         "errors": errors}, indent=1) + "\n")
+    rows = ratios(results)
+    width = max((len(row[0]) for row in rows), default=0)
+    for title, median, spread, ratio in rows:
+        print(f"{title:<{width}}  {median:>9} {spread:>5}  {ratio}".rstrip())
+    print(f"\ncompiler {context['compiler']}, kernel {context['kernel']}, commit {commit()}; "
+          f"ratio = baseline / weft, above 1 weft is faster; {output}/results.json")
+    for name, message in errors.items():
+        print(f"WRONG: {name}: {message}")
+    for name in left_out:
+        print(f"LEFT OUT: {name}")
+    return 1 if errors or left_out else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

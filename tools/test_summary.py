@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Prints `N passed, N failed` for one build directory: test_summary.py BUILD MESON_EXIT_CODE
+
+A doctest program counts by its cases, anything else as one. A test that was skipped counts as
+failed: nothing here may be left out unseen. A run that wrote no log, or whose failure left no trace
+in it, is one failure.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+CASES = re.compile(r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed",
+                   re.MULTILINE)
+# What doctest prints may be coloured.
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def count(test):
+    """(passed, failed) of one line of meson's testlog.json."""
+    succeeded = test["result"] in ("OK", "EXPECTEDFAIL")
+    cases = CASES.search(COLOURS.sub("", test.get("stdout", "")))
+    if not cases:
+        return (1, 0) if succeeded else (0, 1)
+    passed, failed = int(cases[2]), int(cases[3])
+    return (passed, failed) if succeeded else (passed, max(failed, 1))
+
+
+def main():
+    log = pathlib.Path(sys.argv[1]) / "meson-logs" / "testlog.json"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    counts = [count(json.loads(line)) for line in lines if line.strip()]
+    passed = sum(p for p, _ in counts)
+    failed = sum(f for _, f in counts)
+    if (sys.argv[2] != "0" or not counts) and failed == 0:
+        failed = 1
+    print(f"{passed} passed, {failed} failed")
+
+
+if __name__ == "__main__":
+    main()
