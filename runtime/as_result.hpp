@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// as_result: the outcome of an await as a value. An operation goes all the way without a throw; a task
+// may have thrown inside, and a system_error or a cancel that leaves it becomes a value here.
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "weft/runtime/join_handle.hpp"
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/result.hpp"
+#include "weft/runtime/task.hpp"
+
+namespace weft {
+
+namespace detail {
+
+template <class Operation>
+class operation_as_result final : public Operation {
+ public:
+  explicit operation_as_result(Operation&& o) : Operation(std::move(o)) {}
+
+  result<typename Operation::value_type> await_resume() noexcept(
+      noexcept(std::declval<Operation&>().outcome())) {
+    return Operation::outcome();
+  }
+};
+
+template <class T>
+class task_as_result final : public operation_tag {
+ public:
+  using value_type = result<T>;
+
+  explicit task_as_result(task<T>&& t) noexcept : task_(std::move(t)) {}
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+    return promise->call(task_access::promise(task_));
+  }
+  result<T> await_resume() {
+    try {
+      if constexpr (std::is_void_v<T>) {
+        task_access::finished(task_).take();
+        return {};
+      } else {
+        return result<T>(task_access::finished(task_).take());
+      }
+    } catch (const std::system_error& e) {
+      return failure{e.code()};
+    } catch (const cancelled&) {
+      return failure{cancelled_code()};
+    }
+  }
+
+  promise_base* promise = nullptr;
+
+ private:
+  task<T> task_;
+};
+
+}  // namespace detail
+
+/// `auto r = co_await as_result(stream.read(buffer)); if (!r) use(r.error());`
+///
+/// Shape:    an operation, a task or a join_handle.
+/// Returns:  result<T>; a cancel is errc::operation_canceled.
+/// Errors:   exceptions other than system_error and cancelled pass through (tasks only).
+/// Cost:     nothing beside the await itself; no throw on the way of an operation.
+template <class Operation>
+  requires std::derived_from<Operation, detail::operation_tag>
+[[nodiscard]] detail::operation_as_result<Operation> as_result(Operation&& op) {
+  return detail::operation_as_result<Operation>(std::move(op));
+}
+
+template <class T>
+[[nodiscard]] detail::task_as_result<T> as_result(task<T>&& t) noexcept {
+  return detail::task_as_result<T>(std::move(t));
+}
+
+template <class T>
+[[nodiscard]] auto as_result(const join_handle<T>& handle) {
+  return as_result(handle.operator co_await());
+}
+
+}  // namespace weft

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// channel: a bounded queue between tasks, many to many. `channel<T>(n)` gives the two ends; a full
+// channel makes senders wait (0: until a receiver takes the value), an empty one makes receivers wait.
+// It closes when close() is called or the last sender goes; receivers then drain what is left.
+
+#include <cerrno>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/runtime/waiter_list.hpp"
+
+namespace weft {
+
+namespace detail {
+
+template <class T>
+class channel_state;
+
+template <class T>
+class channel_receive
+    : public awaitable_operation<channel_receive<T>, std::optional<T>, listed_waiter> {
+ public:
+  static constexpr const char* name = "channel_receiver::receive";
+
+  explicit channel_receive(channel_state<T>& c) noexcept : channel_(&c) {}
+
+  bool try_now(worker&) noexcept { return channel_->try_receive(value_, nullptr); }
+  bool start(worker&) noexcept { return !channel_->try_receive(value_, this); }
+  static bool withdraw(operation& op, worker&) noexcept {
+    auto& self = static_cast<channel_receive&>(op);
+    self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
+    return self.withdrawn_;
+  }
+  result<std::optional<T>> finish() noexcept {
+    if (withdrawn_) return failure{cancelled_code()};
+    return result<std::optional<T>>(std::move(value_));
+  }
+
+  std::optional<T> value_;  // put here by the sender
+
+ private:
+  channel_state<T>* channel_;
+  bool withdrawn_ = false;
+};
+
+enum class send_state : unsigned char { unsent, sent, closed };
+
+/// `Held` is T& for an rvalue of the caller's, which stays untouched unless it is sent, else a copy.
+template <class T, class Held>
+class channel_send;
+
+template <class T>
+struct channel_sender_waiter : listed_waiter {
+  using listed_waiter::listed_waiter;
+  T* value = nullptr;
+  send_state state = send_state::unsent;
+};
+
+template <class T, class Held>
+class channel_send
+    : public awaitable_operation<channel_send<T, Held>, void, channel_sender_waiter<T>> {
+ public:
+  static constexpr const char* name = "channel_sender::send";
+
+  channel_send(channel_state<T>& c, Held v) : channel_(&c), held_(static_cast<Held&&>(v)) {}
+
+  bool try_now(worker&) noexcept {
+    this->value = std::addressof(held_);
+    this->state = channel_->try_send(*this->value, nullptr);
+    return this->state != send_state::unsent;
+  }
+  bool start(worker&) noexcept {
+    this->state = channel_->try_send(*this->value, this);
+    return this->state == send_state::unsent;
+  }
+  static bool withdraw(operation& op, worker&) noexcept {
+    auto& self = static_cast<channel_send&>(op);
+    self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
+    return self.withdrawn_;
+  }
+  result<void> finish() noexcept {
+    if (withdrawn_) return failure{cancelled_code()};
+    if (this->state == send_state::closed)
+      return failure{std::error_code(EPIPE, std::system_category())};
+    return {};
+  }
+
+ private:
+  channel_state<T>* channel_;
+  Held held_;
+  bool withdrawn_ = false;
+};
+
+/// What both ends share. Guarded by the lock: everything but `capacity`.
+template <class T>
+class channel_state {
+ public:
+  explicit channel_state(std::size_t n)
+      : slots_(n == 0 ? nullptr : std::make_unique<slot[]>(n)), capacity_(n) {}
+  ~channel_state() {
+    for (; count_ != 0; --count_) std::destroy_at(take_slot());
+  }
+
+  /// Receives into `into` (left empty when the channel is closed and drained); false when there is
+  /// nothing yet, `self` is queued then.
+  bool try_receive(std::optional<T>& into, channel_receive<T>* self) noexcept {
+    lock.lock();
+    if (count_ != 0) {
+      T* const oldest = take_slot();
+      into.emplace(std::move(*oldest));
+      std::destroy_at(oldest);
+      --count_;
+      listed_waiter* const sender = senders_.take();
+      if (sender != nullptr) put(*accept(*sender));
+      lock.unlock();
+      if (sender != nullptr) sender->complete();
+      return true;
+    }
+    if (listed_waiter* const sender = senders_.take()) {
+      into.emplace(std::move(*accept(*sender)));
+      lock.unlock();
+      sender->complete();
+      return true;
+    }
+    const bool closed = closed_;
+    if (!closed && self != nullptr) receivers_.push(*self);
+    lock.unlock();
+    return closed;
+  }
+
+  /// `unsent` when there is no room; `self` is queued then.
+  send_state try_send(T& value, channel_sender_waiter<T>* self) noexcept {
+    lock.lock();
+    if (closed_) {
+      lock.unlock();
+      return send_state::closed;
+    }
+    if (listed_waiter* const receiver = receivers_.take()) {
+      static_cast<channel_receive<T>*>(receiver)->value_.emplace(std::move(value));
+      lock.unlock();
+      receiver->complete();
+      return send_state::sent;
+    }
+    if (count_ < capacity_) {
+      put(value);
+      lock.unlock();
+      return send_state::sent;
+    }
+    if (self != nullptr) senders_.push(*self);
+    lock.unlock();
+    return send_state::unsent;
+  }
+
+  void close() noexcept {
+    lock.lock();
+    closed_ = true;
+    listed_waiter* const receivers = receivers_.take_all();
+    listed_waiter* const senders = senders_.take_all();
+    for (listed_waiter* s = senders; s != nullptr; s = s->behind)
+      static_cast<channel_sender_waiter<T>*>(s)->state = send_state::closed;
+    lock.unlock();
+    complete_all(receivers);
+    complete_all(senders);
+  }
+
+  void add_sender() noexcept {
+    const std::lock_guard guard(lock);
+    ++sender_count_;
+  }
+  void drop_sender() noexcept {
+    lock.lock();
+    const bool last = --sender_count_ == 0 && !closed_;
+    lock.unlock();
+    if (last) close();
+  }
+
+  spin_lock lock;
+
+ private:
+  struct slot {
+    alignas(T) unsigned char bytes[sizeof(T)];
+  };
+
+  T* at(std::size_t i) noexcept { return reinterpret_cast<T*>(slots_[i].bytes); }
+  T* take_slot() noexcept {
+    T* const oldest = at(first_);
+    first_ = first_ + 1 == capacity_ ? 0 : first_ + 1;
+    return oldest;
+  }
+  void put(T& value) noexcept {
+    std::size_t i = first_ + count_;
+    if (i >= capacity_) i -= capacity_;
+    std::construct_at(at(i), std::move(value));
+    ++count_;
+  }
+  static T* accept(listed_waiter& w) noexcept {
+    auto& sender = static_cast<channel_sender_waiter<T>&>(w);
+    sender.state = send_state::sent;
+    return sender.value;
+  }
+
+  const std::unique_ptr<slot[]> slots_;
+  const std::size_t capacity_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  std::size_t sender_count_ = 0;
+  bool closed_ = false;
+  waiter_list senders_;    // only while the slots are full
+  waiter_list receivers_;  // only while the slots are empty
+};
+
+}  // namespace detail
+
+/// The end of a channel that values are put into. Copies are ends of the same channel.
+///
+/// Thread:   any task; each copy is used by one thread at a time.
+/// Lifetime: keeps the channel alive. When the last one goes the channel closes.
+template <class T>
+class channel_sender {
+ public:
+  explicit channel_sender(std::shared_ptr<detail::channel_state<T>> s) noexcept
+      : state_(std::move(s)) {
+    state_->add_sender();
+  }
+  channel_sender(const channel_sender& other) noexcept : state_(other.state_) {
+    if (state_ != nullptr) state_->add_sender();
+  }
+  channel_sender(channel_sender&& other) noexcept = default;
+  channel_sender& operator=(channel_sender other) noexcept {
+    state_.swap(other.state_);
+    return *this;
+  }
+  ~channel_sender() {
+    if (state_ != nullptr) state_->drop_sender();
+  }
+
+  /// Puts a value in, waiting for room.
+  ///
+  /// Errors:   system_error(broken_pipe) when the channel is closed, `cancelled`; the value is untouched.
+  /// Lifetime: this end and the value outlive the co_await.
+  /// Cost:     with room it neither suspends nor allocates.
+  [[nodiscard]] detail::channel_send<T, T&> send(T&& value) noexcept {
+    return detail::channel_send<T, T&>(*state_, value);
+  }
+  [[nodiscard]] detail::channel_send<T, T> send(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return detail::channel_send<T, T>(*state_, T(value));
+  }
+
+  /// Without waiting: false when the channel is full or closed; the value is untouched then.
+  [[nodiscard]] bool try_send(T&& value) noexcept {
+    return state_->try_send(value, nullptr) == detail::send_state::sent;
+  }
+
+  /// No more values: receivers drain what is left, waiting senders fail.
+  void close() noexcept { state_->close(); }
+
+ private:
+  std::shared_ptr<detail::channel_state<T>> state_;
+};
+
+/// The end of a channel that values are taken from. Copies are ends of the same channel.
+///
+/// Thread:   any task; each copy is used by one thread at a time.
+/// Lifetime: keeps the channel alive.
+template <class T>
+class channel_receiver {
+ public:
+  explicit channel_receiver(std::shared_ptr<detail::channel_state<T>> s) noexcept
+      : state_(std::move(s)) {}
+
+  /// Takes the oldest value, waiting for one.
+  ///
+  /// Returns:  nullopt when the channel is closed and nothing is left.
+  /// Errors:   cancelled, and nothing was taken.
+  /// Lifetime: this end outlives the co_await.
+  /// Cost:     with a value there it neither suspends nor allocates.
+  [[nodiscard]] detail::channel_receive<T> receive() noexcept {
+    return detail::channel_receive<T>(*state_);
+  }
+
+  /// Without waiting: nullopt when there is nothing.
+  [[nodiscard]] std::optional<T> try_receive() noexcept {
+    std::optional<T> value;
+    (void)state_->try_receive(value, nullptr);
+    return value;
+  }
+
+  /// Nobody will receive any more: senders fail with broken_pipe.
+  void close() noexcept { state_->close(); }
+
+ private:
+  std::shared_ptr<detail::channel_state<T>> state_;
+};
+
+template <class T>
+struct channel_ends {
+  channel_sender<T> sender;
+  channel_receiver<T> receiver;
+};
+
+/// Makes a channel: `auto [tx, rx] = weft::channel<job>(64);`
+///
+/// Shape:    `capacity` values fit in; 0 hands each value from a sender to a receiver that waits.
+/// Errors:   bad_alloc.
+/// Cost:     one allocation for the state and one for the slots; none per value.
+template <class T>
+[[nodiscard]] channel_ends<T> channel(std::size_t capacity) {
+  static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
+                "weft: a channel moves its values under a lock: T's move must be noexcept");
+  auto state = std::make_shared<detail::channel_state<T>>(capacity);
+  return {channel_sender<T>(state), channel_receiver<T>(std::move(state))};
+}
+
+}  // namespace weft

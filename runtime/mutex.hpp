@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// mutex: one task at a time, in the order of asking. Held across a co_await it keeps other tasks out but
+// blocks no thread: the worker goes on with tasks that do not want it. It is a semaphore of one permit,
+// under the name and with the guard that one expects.
+
+#include <optional>
+#include <utility>
+
+#include "weft/runtime/semaphore.hpp"
+
+namespace weft {
+
+/// A locked mutex; unlocks it when it is destroyed.
+///
+/// Thread:   may be destroyed on another worker than took it.
+/// Lifetime: the mutex outlives it.
+class [[nodiscard]] mutex_lock {
+ public:
+  static constexpr const char* acquire_name = "mutex::lock";
+
+  /// Unlocks early.
+  void unlock() noexcept { permit_.release(); }
+
+  /// Adopts a permit that was taken.
+  explicit mutex_lock(semaphore& s) noexcept : permit_(s) {}
+
+ private:
+  semaphore_permit permit_;
+};
+
+/// Mutual exclusion between tasks.
+///
+/// Thread:   any worker of any scheduler.
+/// Lifetime: outlives its locks and waiters.
+/// Cost:     locking a free mutex neither suspends nor allocates.
+class mutex {
+ public:
+  mutex() noexcept = default;
+
+  /// `auto lock = co_await m.lock();`
+  ///
+  /// Errors: cancelled, and the mutex was not taken.
+  [[nodiscard]] detail::permit_acquire<mutex_lock> lock() noexcept {
+    return detail::permit_acquire<mutex_lock>(one_);
+  }
+
+  [[nodiscard]] std::optional<mutex_lock> try_lock() noexcept {
+    std::optional<mutex_lock> taken;
+    if (one_.take_one()) taken.emplace(one_);
+    return taken;
+  }
+
+ private:
+  semaphore one_{1};
+};
+
+}  // namespace weft

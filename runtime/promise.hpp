@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What every coroutine of weft has in its frame, whatever it returns: who awaits it, the strand that
+// it runs on, and the source line of the co_await that it stands at (before the first one: the line of
+// the function itself). From any promise one can walk to whoever waits for it.
+// It knows no scheduler: it reaches the current worker only to transfer control.
+
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include "weft/runtime/strand.hpp"
+#include "weft/runtime/suspended.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft {
+template <class T>
+class task;
+}
+
+namespace weft::detail {
+
+template <class T>
+class task_awaiter;
+
+/// Marks what await_transform has to tell which coroutine awaits it, in a member `promise`.
+struct operation_tag {};
+
+/// A child of a combinator: the strand of a task that no coroutine awaits by itself.
+struct combinator_child : strand {
+  suspended node;
+  /// The child's task has finished: what runs next. Publishes: the record may be gone afterwards.
+  std::coroutine_handle<> (*finished)(combinator_child&, worker&) noexcept = nullptr;
+};
+
+template <class A>
+concept has_await_interface = requires(A& a) {
+  a.await_ready();
+  a.await_resume();
+};
+template <class A>
+concept has_member_co_await = requires(A&& a) { std::forward<A>(a).operator co_await(); };
+template <class A>
+concept has_free_co_await = requires(A&& a) { operator co_await(std::forward<A>(a)); };
+
+/// Awaits an object where it lies: awaiters are handed to the compiler by value, as pointers.
+template <class Awaiter>
+struct awaiter_ref {
+  Awaiter* awaiter;
+
+  bool await_ready() noexcept(noexcept(awaiter->await_ready())) { return awaiter->await_ready(); }
+  template <class Promise>
+  decltype(auto) await_suspend(std::coroutine_handle<Promise> h) noexcept(
+      noexcept(awaiter->await_suspend(h))) {
+    return awaiter->await_suspend(h);
+  }
+  decltype(auto) await_resume() { return awaiter->await_resume(); }
+};
+
+class promise_base {
+ public:
+  explicit promise_base(std::source_location where) noexcept : line(where) {}
+  promise_base(const promise_base&) = delete;
+  promise_base& operator=(const promise_base&) = delete;
+
+  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void operator delete(void* p, std::size_t bytes) noexcept { deallocate_frame(p, bytes); }
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+
+  template <class T>
+  task_awaiter<T> await_transform(
+      task<T>&& t, std::source_location where = std::source_location::current()) noexcept {
+    line = where;
+    return task_awaiter<T>(t);
+  }
+
+  template <class T>
+  std::suspend_never await_transform(task<T>&) noexcept {
+    static_assert(!std::same_as<T, T>,
+                  "weft: a task is awaited once, as an rvalue: write co_await std::move(t)");
+    return {};
+  }
+
+  template <class A>
+  auto await_transform(A&& a, std::source_location where = std::source_location::current()) {
+    using type = std::remove_cvref_t<A>;
+    line = where;
+    if constexpr (std::derived_from<type, operation_tag>) {
+      a.promise = this;
+      return awaiter_ref<std::remove_reference_t<A>>{&a};
+    } else if constexpr (has_member_co_await<A>) {
+      auto operation = std::forward<A>(a).operator co_await();
+      if constexpr (std::derived_from<decltype(operation), operation_tag>)
+        operation.promise = this;
+      return operation;
+    } else if constexpr (has_free_co_await<A>) {
+      return operator co_await(std::forward<A>(a));
+    } else if constexpr (has_await_interface<std::remove_reference_t<A>>) {
+      return awaiter_ref<std::remove_reference_t<A>>{&a};
+    } else {
+      static_assert(has_await_interface<type>,
+                    "weft: this cannot be awaited. co_await takes a weft::task, an operation such as "
+                    "weft::sleep_for, or a type with await_ready, await_suspend and await_resume; call "
+                    "a plain function without co_await, a blocking one with weft::blocking(fn, args...)");
+      return std::suspend_never{};
+    }
+  }
+
+  /// Tells the tasks of one recording apart.
+  std::uint64_t id() const noexcept { return reinterpret_cast<std::uintptr_t>(strand_); }
+
+  /// True for the root frame that the library puts around a spawned function.
+  bool is_wrapper() const noexcept { return awaiter == nullptr && strand_->wrapped(); }
+
+  /// Runs `child` on this coroutine's strand, and comes back when it has finished.
+  std::coroutine_handle<> call(promise_base& child) noexcept {
+    child.awaiter = this;
+    child.strand_ = strand_;
+    return current_worker()->hop(child.self);
+  }
+
+  /// The coroutine has reached its end: what runs next.
+  std::coroutine_handle<> finish() noexcept {
+    worker& w = *current_worker();
+    if (awaiter != nullptr) [[likely]]
+      return w.hop(awaiter->self);
+    auto& child = static_cast<combinator_child&>(*strand_);
+    return child.finished(child, w);
+  }
+
+  std::coroutine_handle<> self{};
+  promise_base* awaiter = nullptr;  // null at the root of a strand
+  strand* strand_ = nullptr;        // null until it is started
+  std::source_location line;
+};
+
+struct final_awaiter {
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) const noexcept {
+    return h.promise().finish();
+  }
+  void await_resume() const noexcept {}
+};
+
+inline strand& strand_of(promise_base& p) noexcept { return *p.strand_; }
+
+}  // namespace weft::detail

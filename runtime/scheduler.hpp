@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the runtime room needs to know of a scheduler: whether its workers share tasks, and three cold
+// calls (bring a message, wake a sleeper, read the clock). Both schedulers are built on it in sched/.
+// A task never looks at it; wake-ups within a scheduler go through the worker record.
+//
+//   D1: a sender counts itself, publishes its message, rings the doorbell, uncounts itself (release)
+//       -> whoever got the message and ends the scheduler waits for zero (acquire): no doorbell is
+//       rung that is gone, or whose descriptor is somebody else's by now.
+
+#include <atomic>
+#include <cstdint>
+
+#include "weft/sched/detail/idle_workers.hpp"
+#include "weft/runtime/message.hpp"
+
+namespace weft {
+
+namespace detail {
+struct worker;
+class guest;
+}
+
+/// Where tasks run: an event_loop or a thread_pool.
+///
+/// Thread:   all of it is safe from any thread; the members are for the runtime itself.
+/// Lifetime: outlives everything that was posted to it.
+class scheduler {
+ public:
+  scheduler(const scheduler&) = delete;
+  scheduler& operator=(const scheduler&) = delete;
+
+  /// True when several workers take from the same ready work (a pool), false on an event loop,
+  /// where nothing needs a lock.
+  bool shared() const noexcept { return shared_; }
+
+  /// Has some worker of this scheduler deliver `m`, soon. Thread: any.
+  virtual void send(detail::message& m) noexcept = 0;
+
+  /// Has exactly this worker deliver `m`. Thread: any.
+  virtual void send_to(detail::worker& w, detail::message& m) noexcept = 0;
+
+  /// Monotonic time in nanoseconds, from the scheduler's kernel.
+  virtual std::int64_t now() noexcept = 0;
+
+  /// Registers a group that lives on this scheduler but belongs to somebody outside: a run, or a task
+  /// that came by on(). False when the scheduler is shutting down. Thread: any.
+  [[nodiscard]] virtual bool admit(detail::guest& g) noexcept = 0;
+  /// Its last task has ended. Publishes.
+  virtual void dismiss(detail::guest& g) noexcept = 0;
+
+  /// Called after a push that a sleeping worker might want.
+  void notify_pushed() noexcept {
+    if (idle_.should_wake()) [[unlikely]]
+      wake_one();
+  }
+
+ protected:
+  /// While one lives the doorbells of this scheduler stay where they are.
+  class sending {
+   public:
+    explicit sending(scheduler& s) noexcept : scheduler_(s) {
+      s.senders_.fetch_add(1, std::memory_order_relaxed);  // relaxed: the message publishes it
+    }
+    ~sending() { scheduler_.senders_.fetch_sub(1, std::memory_order_release); }  // sync: D1
+    sending(const sending&) = delete;
+    sending& operator=(const sending&) = delete;
+
+   private:
+    scheduler& scheduler_;
+  };
+  bool somebody_sends() const noexcept {
+    return senders_.load(std::memory_order_acquire) != 0;  // sync: D1
+  }
+
+  scheduler(bool shared, unsigned workers) : shared_(shared), idle_(workers) {}
+  ~scheduler() = default;
+
+  virtual void wake_one() noexcept = 0;
+
+  const bool shared_;
+  detail::idle_workers<> idle_;
+
+ private:
+  std::atomic<unsigned> senders_{0};
+};
+
+}  // namespace weft

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "weft/runtime/scope.hpp"
+
+#include <mutex>
+
+#include "weft/runtime/assert.hpp"
+#include "weft/runtime/scheduler.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+/// Locks on a pool only: on an event loop everything that takes a scope's lock is on one thread.
+class scope_guard {
+ public:
+  scope_guard(spin_lock& l, bool shared) noexcept : lock_(shared ? &l : nullptr) {
+    if (lock_ != nullptr) lock_->lock();
+  }
+  ~scope_guard() {
+    if (lock_ != nullptr) lock_->unlock();
+  }
+  scope_guard(const scope_guard&) = delete;
+  scope_guard& operator=(const scope_guard&) = delete;
+
+ private:
+  spin_lock* const lock_;
+};
+
+}  // namespace
+
+cancel_scope::cancel_scope(scheduler& home, empty_fn on_empty) noexcept
+    : home_(&home), on_empty_(on_empty), shared_(home.shared()) {
+  deliver = &cancel_scope::deliver_walk;
+}
+
+cancel_scope::~cancel_scope() {
+  WEFT_ASSERT(holds_.load(std::memory_order_relaxed) == 0,  // relaxed: joined before
+              "a scope was destroyed before its children had ended: join it first");
+}
+
+void cancel_scope::request_stop() noexcept {
+  if (stopped_.exchange(true, std::memory_order_seq_cst)) return;  // sync: S1
+  if (!try_hold()) return;  // empty: its strands have ended, and its opener is about to close it
+  worker* const w = current_worker();
+  if (w != nullptr && w->home == home_)
+    w->inbox.push(*this);
+  else
+    home_->send(*this);
+}
+
+bool cancel_scope::try_hold() noexcept {
+  std::uint64_t n = holds_.load(std::memory_order_relaxed);  // relaxed: only a guess for the CAS
+  while (n != 0) {
+    if (holds_.compare_exchange_weak(n, n + 1, std::memory_order_relaxed,  // relaxed: S2 is release's
+                                     std::memory_order_relaxed))
+      return true;
+  }
+  return false;
+}
+
+void cancel_scope::release() noexcept {
+  const empty_fn on_empty = on_empty_;
+  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) on_empty(*this);  // sync: S2
+}
+
+void cancel_scope::link(strand& s) noexcept {
+  const scope_guard guard(lock_, shared_);
+  strands_.push_back(s);
+}
+
+void cancel_scope::unlink(strand& s) noexcept {
+  const scope_guard guard(lock_, shared_);
+  strand_list::remove(s);
+}
+
+void cancel_scope::walk(worker& w) noexcept {
+  if (!opener_visited_) {
+    opener_visited_ = true;
+    if (opener_ != nullptr) opener_->visit(this, w);
+  }
+  bool more = false;
+  {
+    const scope_guard guard(lock_, shared_);
+    for (int i = 0; i < slice_max && !strands_.empty(); ++i) {
+      strand& s = strands_.front();
+      strand_list::remove(s);
+      visited_.push_back(s);
+      s.visit(nullptr, w);
+    }
+    more = !strands_.empty();
+  }
+  if (more)
+    w.inbox.push(*this);
+  else
+    release();
+}
+
+void cancel_scope::deliver_walk(message& m, worker& w) noexcept {
+  static_cast<cancel_scope&>(m).walk(w);
+}
+
+}  // namespace weft::detail

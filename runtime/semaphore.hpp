@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// semaphore: a number of permits. First come, first served: a permit that is given back goes to the
+// task that has waited longest, and nobody overtakes it.
+
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "weft/runtime/waiter_list.hpp"
+
+namespace weft {
+
+class semaphore;
+
+/// One permit of a semaphore; gives it back when it is destroyed.
+///
+/// Lifetime: the semaphore outlives it.
+class [[nodiscard]] semaphore_permit {
+ public:
+  static constexpr const char* acquire_name = "semaphore::acquire";
+
+  semaphore_permit(semaphore_permit&& other) noexcept
+      : owner_(std::exchange(other.owner_, nullptr)) {}
+  semaphore_permit& operator=(semaphore_permit&& other) noexcept {
+    std::swap(owner_, other.owner_);
+    return *this;
+  }
+  ~semaphore_permit() { release(); }
+
+  /// Gives the permit back early.
+  void release() noexcept;
+
+  /// Takes over a permit that was acquired already.
+  explicit semaphore_permit(semaphore& owner) noexcept : owner_(&owner) {}
+
+ private:
+  semaphore* owner_;
+};
+
+namespace detail {
+
+/// Takes a permit and wraps it into a Guard: semaphore_permit, mutex_lock.
+template <class Guard>
+class permit_acquire
+    : public awaitable_operation<permit_acquire<Guard>, Guard, listed_waiter> {
+ public:
+  static constexpr const char* name = Guard::acquire_name;
+
+  explicit permit_acquire(semaphore& s) noexcept : semaphore_(&s) {}
+
+  bool try_now(worker&) noexcept;
+  bool start(worker&) noexcept;
+  static bool withdraw(operation& op, worker&) noexcept;
+  result<Guard> finish() noexcept {
+    if (withdrawn_) return failure{cancelled_code()};
+    return Guard(*semaphore_);
+  }
+
+ private:
+  semaphore* semaphore_;
+  bool withdrawn_ = false;
+};
+
+}  // namespace detail
+
+/// Permits that tasks wait for.
+///
+/// Thread:   any; plain threads may release and try_acquire.
+/// Lifetime: outlives its permits and waiters.
+/// Cost:     an acquire that finds a permit neither suspends nor allocates.
+class semaphore {
+ public:
+  explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
+  semaphore(const semaphore&) = delete;
+  semaphore& operator=(const semaphore&) = delete;
+  ~semaphore() { WEFT_ASSERT(waiters_.empty(), "a semaphore was destroyed while tasks wait for it"); }
+
+  /// Errors: cancelled, and no permit was taken.
+  [[nodiscard]] detail::permit_acquire<semaphore_permit> acquire() noexcept {
+    return detail::permit_acquire<semaphore_permit>(*this);
+  }
+
+  [[nodiscard]] std::optional<semaphore_permit> try_acquire() noexcept {
+    if (!take_one()) return std::nullopt;
+    return semaphore_permit(*this);
+  }
+
+  /// Takes a permit without a guard: release() gives it back. False when there is none.
+  [[nodiscard]] bool take_one() noexcept {
+    const std::lock_guard guard(lock_);
+    if (permits_ == 0) return false;
+    --permits_;
+    return true;
+  }
+
+  /// Adds a permit, or gives one back that was taken without its guard.
+  void release() noexcept {
+    lock_.lock();
+    detail::listed_waiter* const next = waiters_.take();
+    if (next == nullptr) ++permits_;
+    lock_.unlock();
+    if (next != nullptr) next->complete();
+  }
+
+  /// Permits that nobody holds, a moment ago.
+  std::size_t available() const noexcept {
+    const std::lock_guard guard(lock_);
+    return permits_;
+  }
+
+ private:
+  template <class Guard>
+  friend class detail::permit_acquire;
+
+  mutable detail::spin_lock lock_;
+  std::size_t permits_;  // not zero only while nobody waits
+  detail::waiter_list waiters_;
+};
+
+inline void semaphore_permit::release() noexcept {
+  if (semaphore* const s = std::exchange(owner_, nullptr)) s->release();
+}
+
+namespace detail {
+
+template <class Guard>
+bool permit_acquire<Guard>::try_now(worker&) noexcept {
+  return semaphore_->take_one();
+}
+
+template <class Guard>
+bool permit_acquire<Guard>::start(worker&) noexcept {
+  const std::lock_guard guard(semaphore_->lock_);
+  if (semaphore_->permits_ != 0) {
+    --semaphore_->permits_;
+    return false;
+  }
+  semaphore_->waiters_.push(*this);
+  return true;
+}
+
+template <class Guard>
+bool permit_acquire<Guard>::withdraw(operation& op, worker&) noexcept {
+  auto& self = static_cast<permit_acquire&>(op);
+  self.withdrawn_ = withdraw_waiter(self, self.semaphore_->lock_);
+  return self.withdrawn_;
+}
+
+}  // namespace detail
+
+}  // namespace weft

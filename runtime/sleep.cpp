@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#include "weft/runtime/sleep.hpp"
+
+namespace weft::detail {
+
+bool sleep_operation::start(worker& w) noexcept {
+  owner = &w;
+  deadline_ns = relative_ ? deadline_after(w.home->now(), std::chrono::nanoseconds(ns_)) : ns_;
+  expire = [](worker_timer& t, worker& here) noexcept {
+    auto& self = static_cast<sleep_operation&>(t);
+    strand_of(*self.promise).complete(self, here);
+  };
+  w.timers.insert(*this);
+  return true;
+}
+
+bool sleep_operation::withdraw(operation& op, worker& w) noexcept {
+  auto& self = static_cast<sleep_operation&>(op);
+  w.timers.remove(self);
+  self.withdrawn_ = true;
+  return true;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A lock of one byte for critical sections of a few instructions that never run user code, never
+// allocate and never wait. Meets std::lock_guard's requirements. Not fair and not recursive.
+// Who must wait spins a bounded number of times on a plain load, then yields the processor between
+// looks, so that a holder that was preempted gets to run even where there is one processor.
+//
+// R1: unlock stores false (release) -> lock/try_lock exchange (acquire): hands over what the lock
+// guards.
+
+#include <atomic>
+
+namespace weft::detail {
+
+class spin_lock {
+public:
+  constexpr spin_lock() noexcept = default;
+  spin_lock(const spin_lock&) = delete;
+  spin_lock& operator=(const spin_lock&) = delete;
+
+  void lock() noexcept {
+    if (!try_lock()) [[unlikely]] {
+      lock_contended();
+    }
+  }
+
+  [[nodiscard]] bool try_lock() noexcept {
+    return !locked_.exchange(true, std::memory_order_acquire);  // sync: R1
+  }
+
+  void unlock() noexcept { locked_.store(false, std::memory_order_release); }  // sync: R1
+
+private:
+  [[gnu::cold, gnu::noinline]] void lock_contended() noexcept;
+
+  std::atomic<bool> locked_{false};
+};
+
+static_assert(sizeof(spin_lock) == 1);
+
+}  // namespace weft::detail

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "weft/runtime/strand.hpp"
+
+#include "weft/runtime/assert.hpp"
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/scheduler.hpp"
+#include "weft/runtime/scope.hpp"
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+
+void strand::enter(cancel_scope& base, promise_base* parent) noexcept {
+  home_ = &base.home();
+  base_ = &base;
+  scope_ = &base;
+  parent_ = parent;
+  shared_ = base.shared();
+  deliver = &strand::deliver_cancel;
+}
+
+void strand::leave() noexcept {
+  WEFT_ASSERT(scope_ == base_, "a strand ended inside a scope that it had opened");
+  if (linked_) {
+    base_->unlink(*this);
+    linked_ = false;
+  }
+}
+
+void strand::lock() noexcept {
+  if (shared_) lock_.lock();
+}
+
+void strand::unlock() noexcept {
+  if (shared_) lock_.unlock();
+}
+
+bool strand::stop_requested() const noexcept { return scope_->stop_requested(); }
+
+bool strand::begin_wait(operation& op) noexcept {
+  if (!linked_) {
+    base_->link(*this);
+    linked_ = true;
+  }
+  lock();
+  if (scope_->stop_requested()) {
+    unlock();
+    return false;
+  }
+  waiting_ = &op;
+  return true;
+}
+
+void strand::begin_join(operation& op) noexcept {
+  lock();
+  waiting_ = &op;
+}
+
+void strand::complete(operation& op, worker& w) noexcept {
+  lock();
+  WEFT_ASSERT(waiting_ == &op, "an operation completed twice, or a strand resumed while it waits");
+  if (cancel_posted_) {
+    completed_ = true;
+    unlock();
+    return;
+  }
+  waiting_ = nullptr;
+  unlock();
+  w.ready(op);
+}
+
+void strand::visit(const cancel_scope* limit, worker& w) noexcept {
+  lock();
+  for (cancel_scope* s = scope_; s != base_ && s != limit; s = s->outer()) s->request_stop();
+  operation* const op = waiting_;
+  if (op == nullptr || cancel_posted_) {
+    unlock();
+  } else if (op->owner == nullptr || op->owner == &w) {
+    const bool withdrawn = op->withdraw(*op, w);
+    if (withdrawn) waiting_ = nullptr;
+    unlock();
+    if (withdrawn) w.ready(*op);
+  } else {
+    cancel_posted_ = true;
+    worker& owner = *op->owner;
+    unlock();
+    owner.post(*this);
+  }
+}
+
+void strand::deliver_cancel(message& m, worker& w) noexcept {
+  strand& self = static_cast<strand&>(m);
+  self.lock();
+  operation* const op = self.waiting_;
+  self.cancel_posted_ = false;
+  bool resume = self.completed_;
+  self.completed_ = false;
+  if (!resume) resume = op->withdraw(*op, w);
+  if (resume) self.waiting_ = nullptr;
+  self.unlock();
+  if (resume) w.ready(*op);
+}
+
+void strand::open(cancel_scope& s) noexcept {
+  if (!linked_) {
+    base_->link(*this);
+    linked_ = true;
+  }
+  lock();
+  s.outer_ = scope_;
+  s.opener_ = this;
+  if (scope_->stop_requested())
+    s.stopped_.store(true, std::memory_order_relaxed);  // relaxed: nobody else knows it yet
+  scope_ = &s;
+  unlock();
+}
+
+void strand::close(cancel_scope& s) noexcept {
+  lock();
+  WEFT_ASSERT(scope_ == &s, "scopes close in the reverse order of opening");
+  scope_ = s.outer_;
+  unlock();
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A strand is a line of coroutines that run one at a time: a spawned task or a child of when_all, with
+// the frames that it awaits. It knows the cancel scope that it is in, and the operation that it waits
+// for. A strand links itself into its scope's list once, when it first has to wait: fork-join that
+// never waits pays nothing for cancellation, and an await writes to no cache line that strands share.
+//
+// The lock (a no-op on an event loop) covers `waiting_`, `scope_` and `cancel_posted_`. Who waits:
+//   begin_wait   locks, refuses when the scope is stopped, publishes the operation
+//   (start it)   under the lock, so that a canceller never meets a half-started operation
+//   commit_wait  unlocks: the last touch, the coroutine may be resumed elsewhere at once
+//   abort_wait   unlocks, nothing is waited for: it had completed at once
+// Who completes calls complete(); who cancels calls visit(), which either withdraws the operation,
+// or asks its owner to do so by a message. While that message is on its way the strand stays
+// suspended (complete() leaves the resume to the message), so that neither it nor the frame goes.
+//
+// Lock order: scope, strand, synchronisation object or ready queue. Nothing is resumed under any.
+
+#include "weft/runtime/message.hpp"
+#include "weft/runtime/spin_lock.hpp"
+
+namespace weft {
+class scheduler;
+}
+
+namespace weft::detail {
+
+class cancel_scope;
+class promise_base;
+struct operation;
+struct worker;
+
+struct strand_link {
+  strand_link* prev = nullptr;
+  strand_link* next = nullptr;
+};
+
+class strand : private message, private strand_link {
+ public:
+  strand() noexcept = default;
+  strand(cancel_scope& base, promise_base* parent) noexcept { enter(base, parent); }
+  strand(const strand&) = delete;
+  strand& operator=(const strand&) = delete;
+
+  /// Before the first resume: where it belongs, and which coroutine waits for its end (may be null).
+  void enter(cancel_scope& base, promise_base* parent) noexcept;
+  /// After its last frame has finished; the record may be reused or freed then.
+  void leave() noexcept;
+
+  scheduler& home() const noexcept { return *home_; }
+  /// The innermost scope that is open. Thread: the strand itself.
+  cancel_scope& scope() const noexcept { return *scope_; }
+  /// The coroutine that waits for this strand's end, for those who walk who-awaits-whom.
+  promise_base* parent() const noexcept { return parent_; }
+  bool stop_requested() const noexcept;
+  bool wrapped() const noexcept { return wrapped_; }
+  void set_wrapped() noexcept { wrapped_ = true; }
+
+  [[nodiscard]] bool begin_wait(operation& op) noexcept;
+  /// The same for a wait that a stop does not refuse: the end of children that it stops, too.
+  void begin_join(operation& op) noexcept;
+  void commit_wait() noexcept { unlock(); }
+  void abort_wait() noexcept {
+    waiting_ = nullptr;
+    unlock();
+  }
+
+  /// The operation has come to its end: makes the strand ready. Thread: a worker of home().
+  void complete(operation& op, worker& w) noexcept;
+
+  /// Carries a stop to what this strand waits for and to the scopes that it opened inside `limit`
+  /// (null: all). The caller keeps the strand alive. Thread: a worker of home().
+  void visit(const cancel_scope* limit, worker& w) noexcept;
+
+  void open(cancel_scope& s) noexcept;
+  void close(cancel_scope& s) noexcept;
+
+ private:
+  friend class cancel_scope;
+  friend class strand_list;
+
+  void lock() noexcept;
+  void unlock() noexcept;
+  static void deliver_cancel(message& m, worker& w) noexcept;
+
+  scheduler* home_ = nullptr;
+  cancel_scope* base_ = nullptr;   // whose list it is in
+  cancel_scope* scope_ = nullptr;  // innermost
+  promise_base* parent_ = nullptr;
+  operation* waiting_ = nullptr;
+  spin_lock lock_;
+  bool shared_ = false;
+  bool wrapped_ = false;        // its root frame is the library's own
+  bool linked_ = false;         // the strand itself
+  bool cancel_posted_ = false;  // the message is on its way to the operation's owner
+  bool completed_ = false;      // ... and the operation has ended meanwhile
+};
+
+/// Circular list of strands; a strand can leave without knowing which list it is in.
+class strand_list {
+ public:
+  strand_list() noexcept : head_{&head_, &head_} {}
+  strand_list(const strand_list&) = delete;
+  strand_list& operator=(const strand_list&) = delete;
+
+  bool empty() const noexcept { return head_.next == &head_; }
+  strand& front() noexcept { return static_cast<strand&>(*head_.next); }
+  void push_back(strand& s) noexcept {
+    strand_link& l = s;
+    l.prev = head_.prev;
+    l.next = &head_;
+    head_.prev->next = &l;
+    head_.prev = &l;
+  }
+  static void remove(strand& s) noexcept {
+    strand_link& l = s;
+    l.prev->next = l.next;
+    l.next->prev = l.prev;
+  }
+
+ private:
+  strand_link head_;
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// task<T>: a coroutine that returns a T. Lazy: nothing runs before it is awaited, or handed to run(),
+// spawn() or when_all(). It runs on the strand of whoever awaits it, and knows no scheduler: the same
+// task runs on an event loop or on a thread pool.
+
+#include <coroutine>
+#include <exception>
+#include <source_location>
+#include <utility>
+
+#include "weft/runtime/assert.hpp"
+#include "weft/runtime/outcome.hpp"
+#include "weft/runtime/promise.hpp"
+#include "weft/runtime/operation.hpp"
+
+namespace weft {
+
+namespace detail {
+
+template <class T>
+class task_promise;
+
+struct task_access;
+
+}  // namespace detail
+
+/// A lazily started coroutine.
+///
+/// Shape:    T may be void, a reference, or a type that can be moved; over-aligned types are fine up
+///           to 64 bytes.
+/// Returns:  `co_await std::move(t)` or `co_await f()` gives the value, or rethrows what escaped.
+/// Errors:   bad_alloc from the call that creates it; nothing of it has started then.
+/// Thread:   moved and destroyed by one thread at a time; runs where its awaiter runs.
+/// Lifetime: arguments live in the frame by value; whatever it takes by reference or captures outlives
+///           it. Destroying it unstarted is fine, destroying it while it is suspended aborts.
+/// Cost:     one frame from the worker's cache (heap on other threads), no system call.
+template <class T = void>
+class [[nodiscard(
+    "a weft::task does nothing until it is awaited: co_await it, or give it to when_all, a task "
+    "group's spawn, or run")]] task {
+ public:
+  using promise_type = detail::task_promise<T>;
+  using value_type = T;
+
+  task(task&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      reset();
+      promise_ = std::exchange(other.promise_, nullptr);
+    }
+    return *this;
+  }
+  ~task() { reset(); }
+
+  /// False after it has been moved from.
+  explicit operator bool() const noexcept { return promise_ != nullptr; }
+
+ private:
+  friend promise_type;
+  friend detail::task_access;
+
+  explicit task(promise_type& p) noexcept : promise_(&p) {}
+
+  void reset() noexcept {
+    if (promise_ == nullptr) return;
+    WEFT_ASSERT(promise_->strand_ == nullptr || promise_->self.done(),
+                "a task was destroyed while it is suspended: await it to its end, or cancel the "
+                "scope that it runs in and join it");
+    promise_->self.destroy();
+    promise_ = nullptr;
+  }
+
+  promise_type* promise_;
+};
+
+namespace detail {
+
+template <class T>
+class task_promise final : public promise_base, public outcome<T> {
+ public:
+  // The default argument is evaluated inside the coroutine: it names the function and its line.
+  explicit task_promise(std::source_location where = std::source_location::current()) noexcept
+      : promise_base(where) {
+    self = std::coroutine_handle<task_promise>::from_promise(*this);
+  }
+
+  task<T> get_return_object() noexcept { return task<T>(*this); }
+  final_awaiter final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { this->set_exception(std::current_exception()); }
+};
+
+/// What combinators and runners may do with a task that users may not.
+struct task_access {
+  template <class T>
+  static task_promise<T>& promise(task<T>& t) noexcept {
+    WEFT_ASSERT(t.promise_ != nullptr, "this task is empty: it was moved from");
+    WEFT_ASSERT(t.promise_->strand_ == nullptr, "this task was awaited before: a task runs once");
+    return *t.promise_;
+  }
+  template <class T>
+  static task_promise<T>& finished(task<T>& t) noexcept {
+    return *t.promise_;
+  }
+};
+
+template <class T>
+class task_awaiter {
+ public:
+  explicit task_awaiter(task<T>& t) noexcept : promise_(&task_access::promise(t)) {}
+
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    return h.promise().call(*promise_);
+  }
+  T await_resume() { return promise_->take(); }
+
+ private:
+  task_promise<T>* promise_;
+};
+
+}  // namespace detail
+
+}  // namespace weft

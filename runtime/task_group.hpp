@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Structure: a task group owns the tasks that are spawned in it and does not end before them. When one
+// fails the others are cancelled and joined, and the failure is rethrown. There is no way to spawn a
+// task that nobody owns.
+
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/runtime/child.hpp"
+#include "weft/runtime/group_state.hpp"
+#include "weft/runtime/join_handle.hpp"
+#include "weft/runtime/task.hpp"
+
+namespace weft {
+
+class task_group;
+
+struct task_group_options {
+  group_failures* failures = nullptr;  // where failures beside the first are put
+};
+
+namespace detail {
+
+template <class R, class Body>
+task<R> run_group(task_group_options options, Body body);
+
+template <class Body>
+using group_value_t = typename std::invoke_result_t<Body&, task_group&>::value_type;
+
+// g++ 12 destroys the captures of a temporary closure twice when it stands in a co_await expression.
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+template <class F>
+inline constexpr bool safe_as_temporary =
+    std::is_lvalue_reference_v<F> || std::is_trivially_destructible_v<std::remove_cvref_t<F>>;
+#else
+template <class F>
+inline constexpr bool safe_as_temporary = true;
+#endif
+
+}  // namespace detail
+
+/// Opens a group, runs `body(group)` in it, and ends when the body and every spawned task have ended.
+///
+/// Shape:    body is a callable `task<R>(task_group&)`; a named lambda, or a temporary one whose captures
+///           are trivially destructible (g++ 12 destroys other ones twice).
+/// Returns:  what the body returns.
+/// Errors:   rethrows the first exception of the body or a child, after the others have been cancelled
+///           and joined; further ones go to `options.failures`. Returns normally after group.cancel()
+///           (throws system_error(operation_canceled) when the body then has no R to return); a cancel
+///           from outside goes on as `cancelled`.
+/// Thread:   any worker.
+/// Lifetime: the body is moved into the group's frame and lives as long as the group.
+/// Cost:     one frame beside the body's own.
+template <class Body>
+[[nodiscard]] auto with_task_group(task_group_options options, Body&& body) {
+  static_assert(detail::safe_as_temporary<Body>,
+                "weft: name the lambda first (auto body = [...]; co_await with_task_group(body)): "
+                "g++ 12 destroys the captures of a temporary lambda twice in a co_await");
+  using body_type = std::decay_t<Body>;
+  using value = detail::group_value_t<body_type>;
+  return detail::run_group<value, body_type>(options, std::forward<Body>(body));
+}
+
+template <class Body>
+[[nodiscard]] auto with_task_group(Body&& body) {
+  return with_task_group(task_group_options{}, std::forward<Body>(body));
+}
+
+/// The tasks that live and end together; made by with_task_group.
+class task_group {
+ public:
+  task_group(const task_group&) = delete;
+  task_group& operator=(const task_group&) = delete;
+
+  /// Starts `fn(args...)`, which returns a task, as a child of this group.
+  ///
+  /// Shape:    the function and its arguments are moved (or copied) into the child's frame and passed
+  ///           to fn as rvalues; std::ref passes a reference.
+  /// Returns:  a handle to await the value with; it may be dropped, the child stays in the group.
+  /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended.
+  /// Thread:   any worker that runs the body or a child.
+  /// Lifetime: what fn takes by reference outlives the group.
+  /// Cost:     two frames; the child is queued behind the ready tasks.
+  template <class F, class... Args>
+  auto spawn(F&& fn, Args&&... args)
+      -> join_handle<detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>> {
+    using value = detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+    using call = std::tuple<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+    detail::child<value> c = detail::run_child<value, call>(
+        std::optional<call>(std::in_place, std::forward<F>(fn), std::forward<Args>(args)...));
+    join_handle<value> handle(*c.promise);
+    c.promise->start(state_);
+    return handle;
+  }
+
+  /// Starts a task that was made already.
+  template <class T>
+  join_handle<T> spawn(task<T>&& t) {
+    return spawn([](task<T> moved) { return moved; }, std::move(t));
+  }
+
+  /// Starts `count` children that run copies of `fn`.
+  template <std::copy_constructible F>
+  void spawn_n(std::size_t count, const F& fn) {
+    for (std::size_t i = 0; i < count; ++i) (void)spawn(fn);
+  }
+
+  /// Cancels the body and every child; with_task_group returns normally when they have ended.
+  void cancel() noexcept { state_.request_stop(); }
+
+  bool stop_requested() const noexcept { return state_.stop_requested(); }
+
+ private:
+  template <class R, class Body>
+  friend task<R> detail::run_group(task_group_options, Body);
+
+  task_group(scheduler& home, detail::promise_base& opener, group_failures* failures) noexcept
+      : state_(home, &detail::group_join::wake, &opener, failures) {}
+
+  detail::group_state state_;
+};
+
+namespace detail {
+
+/// Gives a coroutine its own promise.
+struct own_promise : operation_tag {
+  promise_base* promise = nullptr;
+  bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  promise_base& await_resume() const noexcept { return *promise; }
+};
+
+template <class R, class Body>
+task<R> run_group(task_group_options options, Body body) {
+  own_promise own;
+  promise_base& self = co_await own;
+  strand& line = strand_of(self);
+  task_group group(line.home(), self, options.failures);
+  group_state& state = group.state_;
+  line.open(state);
+  outcome<R> returned;
+  bool has_value = false;
+  std::exception_ptr stopped;
+  try {
+    task<R> running = std::invoke(body, group);
+    if constexpr (std::is_void_v<R>) {
+      co_await std::move(running);
+    } else {
+      R value = co_await std::move(running);
+      returned.return_value(static_cast<R&&>(value));
+    }
+    has_value = true;
+  } catch (const cancelled&) {
+    stopped = std::current_exception();
+    if (!state.stop_requested()) state.failed(stopped);
+  } catch (...) {
+    state.failed(std::current_exception());
+  }
+  group_join join(state);
+  co_await join;
+  line.close(state);
+  if (state.first_failure() != nullptr) std::rethrow_exception(state.first_failure());
+  if (!has_value) {
+    if (line.stop_requested()) std::rethrow_exception(stopped);
+    if constexpr (!std::is_void_v<R>)
+      throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+                              "with_task_group: cancelled before its body returned a value");
+  }
+  if constexpr (!std::is_void_v<R>) co_return returned.take();
+}
+
+}  // namespace detail
+
+}  // namespace weft

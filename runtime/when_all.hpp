@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// when_all: runs several awaitables and waits for all of them. Each child is a strand of its own. The
+// first starts at once; the others are offered to thieves, newest kept nearest, and what nobody took
+// the owner runs itself, one after the other, without going back to the scheduler. The child that
+// finishes last resumes the parent. On an event loop the same steps start the children in order.
+//
+// when_all does not cancel: it opens no scope. Use with_task_group where a failure should stop the rest.
+//
+//   A1: a child's decrement (acq_rel) -> the last child's: the parent reads what all have written.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "weft/runtime/join_handle.hpp"
+#include "weft/runtime/task.hpp"
+
+namespace weft {
+
+namespace detail {
+
+template <class T>
+using value_or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+/// Wraps an awaitable that is no task.
+template <class T, class A>
+task<T> as_task(A awaitable) {
+  if constexpr (std::is_void_v<T>) {
+    co_await std::move(awaitable);
+  } else {
+    T value = co_await std::move(awaitable);
+    co_return static_cast<T&&>(value);
+  }
+}
+
+template <class T>
+task<T>&& to_task(task<T>&& t) noexcept {
+  return std::move(t);
+}
+template <class A>
+  requires std::derived_from<A, operation_tag>
+task<typename A::value_type> to_task(A&& a) {
+  return as_task<typename A::value_type, A>(std::move(a));
+}
+template <class T>
+task<T> to_task(join_handle<T>&& h) {
+  return as_task<T, join_handle<T>>(std::move(h));
+}
+
+/// The counter and the way home of one when_all; children are added from last to first.
+class fork_join {
+ public:
+  struct record : combinator_child {
+    fork_join* join = nullptr;
+  };
+
+  fork_join() noexcept = default;
+  fork_join(const fork_join&) = delete;
+  fork_join& operator=(const fork_join&) = delete;
+
+  /// Fixes the number of children. Before the first prepare().
+  void begin(promise_base& parent, std::size_t children) noexcept {
+    parent_ = &parent;
+    left_.store(children, std::memory_order_relaxed);  // relaxed: published by the forks
+  }
+  void prepare(record& r, promise_base& child) noexcept {
+    r.enter(strand_of(*parent_).scope(), parent_);
+    r.node.promise = &child;
+    r.finished = &fork_join::child_finished;
+    r.join = this;
+    child.strand_ = &r;
+  }
+
+ private:
+  static std::coroutine_handle<> child_finished(combinator_child& child, worker& w) noexcept;
+
+  promise_base* parent_ = nullptr;
+  std::atomic<std::size_t> left_{0};
+};
+
+/// What escaped the children: the first failure in argument order, a cancel only if there is no other.
+class first_escape {
+ public:
+  template <class P>
+  void look_at(const P& promise) noexcept {
+    if (promise.failed()) add(promise.exception());
+  }
+  void rethrow() const {
+    if (first_ != nullptr) std::rethrow_exception(first_);
+  }
+
+ private:
+  void add(const std::exception_ptr& e) noexcept;
+
+  std::exception_ptr first_;
+  bool only_cancelled_ = false;
+};
+
+template <class P>
+decltype(auto) take_value(P& promise) {
+  if constexpr (std::is_void_v<decltype(promise.take())>) {
+    promise.take();
+    return std::monostate{};
+  } else {
+    return promise.take();
+  }
+}
+
+template <class... T>
+class when_all_pack : public operation_tag {
+ public:
+  using value_type = std::tuple<value_or_monostate<T>...>;
+
+  explicit when_all_pack(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  when_all_pack(when_all_pack&& other) noexcept : tasks_(std::move(other.tasks_)) {}
+
+  bool await_ready() const noexcept { return sizeof...(T) == 0; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+    return start(std::index_sequence_for<T...>{});
+  }
+  value_type await_resume() {
+    return take(std::index_sequence_for<T...>{});
+  }
+
+  promise_base* promise = nullptr;
+
+ private:
+  template <std::size_t... I>
+  std::coroutine_handle<> start(std::index_sequence<I...>) noexcept {
+    constexpr std::size_t count = sizeof...(T);
+    worker& w = *current_worker();
+    join_.begin(*promise, count);
+    (join_.prepare(records_[I], task_access::promise(std::get<I>(tasks_))), ...);
+    promise_base& first = *records_[0].node.promise;
+    for (std::size_t i = count - 1; i > 0; --i) w.fork(records_[i].node);
+    return w.hop(first.self);
+  }
+  template <std::size_t... I>
+  value_type take(std::index_sequence<I...>) {
+    first_escape escape;
+    (escape.look_at(task_access::finished(std::get<I>(tasks_))), ...);
+    escape.rethrow();
+    return value_type(take_value(task_access::finished(std::get<I>(tasks_)))...);
+  }
+
+  std::tuple<task<T>...> tasks_;
+  std::array<fork_join::record, sizeof...(T)> records_;
+  fork_join join_;
+};
+
+/// A range of tasks of one type; `Tasks` is a vector or an array, `Values` what it gives.
+template <class T, class Tasks, class Values>
+class when_all_range : public operation_tag {
+ public:
+  using value_type = Values;
+
+  explicit when_all_range(Tasks&& tasks) : tasks_(std::move(tasks)) {
+    if (!tasks_.empty()) records_ = std::make_unique<fork_join::record[]>(tasks_.size());
+  }
+  when_all_range(when_all_range&& other) noexcept
+      : tasks_(std::move(other.tasks_)), records_(std::move(other.records_)) {}
+
+  bool await_ready() const noexcept { return tasks_.empty(); }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+    worker& w = *current_worker();
+    join_.begin(*promise, tasks_.size());
+    for (std::size_t i = 0; i < tasks_.size(); ++i)
+      join_.prepare(records_[i], task_access::promise(tasks_[i]));
+    promise_base& first = *records_[0].node.promise;
+    for (std::size_t i = tasks_.size() - 1; i > 0; --i) w.fork(records_[i].node);
+    return w.hop(first.self);
+  }
+  Values await_resume() {
+    first_escape escape;
+    for (auto& t : tasks_) escape.look_at(task_access::finished(t));
+    escape.rethrow();
+    if constexpr (std::is_void_v<Values>) {
+      return;
+    } else if constexpr (requires(Values v) { v.reserve(1); }) {
+      Values values;
+      values.reserve(tasks_.size());
+      for (auto& t : tasks_) values.push_back(task_access::finished(t).take());
+      return values;
+    } else {
+      return take(std::make_index_sequence<std::tuple_size_v<Values>>{});
+    }
+  }
+
+  promise_base* promise = nullptr;
+
+ private:
+  template <std::size_t... I>
+  Values take(std::index_sequence<I...>) {
+    return Values{task_access::finished(tasks_[I]).take()...};
+  }
+
+  Tasks tasks_;
+  std::unique_ptr<fork_join::record[]> records_;
+  fork_join join_;
+};
+
+}  // namespace detail
+
+/// Runs all arguments and waits for all of them.
+///
+/// Shape:    tasks, operations or join_handles, in any mixture.
+/// Returns:  a tuple of their values, std::monostate for void.
+/// Errors:   when all have ended, rethrows the exception of the first argument that failed (`cancelled`
+///           only if nothing else failed). Nothing is cancelled by a failure: see with_task_group.
+/// Thread:   on a pool the arguments may run on any worker, at the same time.
+/// Lifetime: tasks are moved in; what they refer to outlives the co_await.
+/// Cost:     no allocation beside the frames of arguments that are no tasks.
+template <class... A>
+[[nodiscard]] auto when_all(A&&... awaitables) {
+  return [](auto&&... tasks) {
+    return detail::when_all_pack(std::move(tasks)...);
+  }(detail::to_task(std::forward<A>(awaitables))...);
+}
+
+/// The same for a vector of tasks: gives a vector of their values in order (nothing for void).
+template <class T>
+[[nodiscard]] auto when_all(std::vector<task<T>> tasks) {
+  using values = std::conditional_t<std::is_void_v<T>, void, std::vector<detail::value_or_monostate<T>>>;
+  return detail::when_all_range<T, std::vector<task<T>>, values>(std::move(tasks));
+}
+
+/// The same for an array of tasks: gives an array of their values in order (nothing for void).
+template <class T, std::size_t N>
+[[nodiscard]] auto when_all(std::array<task<T>, N> tasks) {
+  using values =
+      std::conditional_t<std::is_void_v<T>, void, std::array<detail::value_or_monostate<T>, N>>;
+  return detail::when_all_range<T, std::array<task<T>, N>, values>(std::move(tasks));
+}
+
+}  // namespace weft

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "weft/runtime/worker.hpp"
+
+#include <atomic>
+#include <utility>
+
+#include "weft/runtime/assert.hpp"
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/promise.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+thread_local constinit worker* this_worker = nullptr;
+
+/// Frames made less frames freed on threads without a worker, and by workers that have ended.
+constinit std::atomic<std::int64_t> frames_elsewhere{0};
+
+}  // namespace
+
+worker* current_worker() noexcept {
+  worker* w = this_worker;
+  asm volatile("" : "+r"(w) : : "memory");
+  return w;
+}
+
+worker_binding::worker_binding(worker& w) noexcept {
+  WEFT_ASSERT(this_worker == nullptr, "this thread drives a scheduler already");
+  this_worker = &w;
+}
+
+worker_binding::~worker_binding() { this_worker = nullptr; }
+
+void* allocate_frame(std::size_t bytes) {
+  if (worker* const w = this_worker) return w->frames.allocate(bytes);
+  void* const p = frame_cache::allocate_uncached(bytes);
+  frames_elsewhere.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
+  return p;
+}
+
+void deallocate_frame(void* p, std::size_t bytes) noexcept {
+  if (worker* const w = this_worker) return w->frames.deallocate(p, bytes);
+  frame_cache::deallocate_uncached(p, bytes);
+  frames_elsewhere.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a statistic
+}
+
+std::int64_t live_frames() noexcept {
+  return frames_elsewhere.load(std::memory_order_relaxed);  // relaxed: a statistic
+}
+
+worker::~worker() {
+  frames_elsewhere.fetch_add(frames.live(), std::memory_order_relaxed);  // relaxed: a statistic
+}
+
+void worker::fork(suspended& s) noexcept {
+  if (!shared) {
+    s.next = std::exchange(local_forks, &s);
+  } else if (forks.push(&s)) {
+    home->notify_pushed();
+  } else {
+    ready(s);  // no memory for a larger deque: it waits among the woken tasks instead
+  }
+}
+
+suspended* worker::pop_fork() noexcept {
+  if (shared) return forks.pop();
+  if (local_forks == nullptr) return nullptr;
+  return std::exchange(local_forks, local_forks->next);
+}
+
+void worker::resume(suspended& s) noexcept {
+  ++resumes;
+  hops = 0;
+  budget = budget_max;
+  if (trace != nullptr) [[unlikely]]
+    trace_switch(*s.promise);
+  s.promise->self.resume();
+  while (run_slot != nullptr) {
+    hops = 0;
+    std::exchange(run_slot, nullptr).resume();
+  }
+  if (retired != nullptr) std::exchange(retired, nullptr).destroy();
+  if (trace != nullptr) [[unlikely]]
+    trace_end();
+}
+
+void worker::trace_switch(const promise_base& next) noexcept {
+  trace_end();
+  const promise_base* root = &next;
+  while (root->awaiter != nullptr && !root->awaiter->is_wrapper()) root = root->awaiter;
+  span = {.begin_ns = home->now(),
+          .end_ns = 0,
+          .task = root->id(),
+          .name = root->line.function_name(),
+          .file = next.line.file_name(),
+          .line = next.line.line()};
+}
+
+void worker::trace_end() noexcept {
+  if (span.begin_ns == 0) return;
+  span.end_ns = home->now();
+  trace->add(span);
+  span.begin_ns = 0;
+}
+
+void waiter::complete() noexcept {
+  strand& s = strand_of(*promise);
+  worker* const w = current_worker();
+  if (w != nullptr && w->home == &s.home()) {
+    s.complete(*this, *w);
+    return;
+  }
+  deliver = [](message& m, worker& home) noexcept {
+    auto& self = static_cast<waiter&>(m);
+    strand_of(*self.promise).complete(self, home);
+  };
+  s.home().send(*this);
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The per-thread record that both schedulers drive: ready work, timers, frames, the ring and what
+// other threads may reach. sched/ owns the records and the threads, io/ completes the ring; the
+// runtime room only makes tasks ready here. What differs between a loop and a pool is `shared`.
+
+#include <coroutine>
+#include <cstdint>
+
+#include "weft/sched/detail/fork_deque.hpp"
+#include "weft/sched/detail/parker.hpp"
+#include "weft/runtime/frame_cache.hpp"
+#include "weft/runtime/message.hpp"
+#include "weft/runtime/ready_queue.hpp"
+#include "weft/runtime/scheduler.hpp"
+#include "weft/runtime/suspended.hpp"
+#include "weft/runtime/timer_queue.hpp"
+#include "weft/runtime/trace.hpp"
+
+namespace weft::detail {
+
+class ring;
+
+/// A timer of the worker's own queue and what to do when it is due.
+struct worker_timer : timer {
+  void (*expire)(worker_timer&, worker&) noexcept = nullptr;
+};
+
+struct worker {
+  /// Symmetric transfers in a row before one goes through the run slot. Compilers may turn each into
+  /// a call (g++ below -O2, sanitizers): so the stack stays bounded whatever they do.
+  static constexpr unsigned hops_max = 32;
+  /// Ready awaits in a row before a task lets others run.
+  static constexpr unsigned budget_max = 128;
+
+  worker(scheduler& s, unsigned i, frame_depot* depot)
+      : home(&s), index(i), shared(s.shared()), frames(depot) {}
+  ~worker();
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+
+  /// What to transfer to in order to run `h` next. Thread: owner, as the last step of an await.
+  std::coroutine_handle<> hop(std::coroutine_handle<> h) noexcept {
+    if (++hops < hops_max) [[likely]]
+      return h;
+    run_slot = h;
+    return std::noop_coroutine();
+  }
+
+  /// Queues a woken task behind the others. Publishes: `s` may be gone when this returns.
+  void ready(suspended& s) noexcept {
+    if (!shared) {
+      fifo.push_unshared(s);
+    } else {
+      fifo.push(s);
+      home->notify_pushed();
+    }
+  }
+
+  /// Offers a child that was forked: the owner comes back to the newest, thieves take the oldest.
+  void fork(suspended& s) noexcept;
+
+  /// The newest forked child that nobody took, or nullptr.
+  suspended* pop_fork() noexcept;
+
+  /// One ready await is paid for. False when the budget is gone: the task has to yield.
+  bool spend() noexcept {
+    if (budget == 0) [[unlikely]]
+      return false;
+    --budget;
+    return true;
+  }
+
+  /// Runs `s` until it suspends, with everything that it transfers to. Thread: owner, from its loop.
+  void resume(suspended& s) noexcept;
+
+  /// Has this worker deliver `m` between two resumes. Thread: any.
+  void post(message& m) noexcept { home->send_to(*this, m); }
+
+  /// Tells the recorder that another task runs from here on.
+  void switch_task(const promise_base& next) noexcept {
+    if (trace != nullptr) [[unlikely]]
+      trace_switch(next);
+  }
+
+  // Fixed after start.
+  scheduler* const home;
+  const unsigned index;
+  const bool shared;
+  detail::ring* ring = nullptr;
+  trace_lane* trace = nullptr;
+
+  // Owner thread.
+  std::coroutine_handle<> run_slot{};
+  std::coroutine_handle<> retired{};  // ended, to be destroyed once nothing of it is on the stack
+  unsigned hops = 0;
+  unsigned budget = budget_max;
+  suspended* local_forks = nullptr;  // event loop: a plain stack instead of the deque
+  timer_queue timers;
+  frame_cache frames;
+  std::uint64_t resumes = 0;
+  trace_span span{};  // what runs now, when traced
+
+  // Any thread.
+  mailbox inbox;
+  ready_queue fifo;
+  fork_deque<suspended> forks;
+  parker<> parking;
+
+ private:
+  void trace_switch(const promise_base& next) noexcept;
+  void trace_end() noexcept;
+};
+
+/// The worker that runs on this thread, or nullptr on a thread that is none of weft's. Out of line:
+/// inside a coroutine a compiler may keep the address of a thread_local across a suspension.
+[[gnu::noinline]] worker* current_worker() noexcept;
+
+/// Makes `w` this thread's worker for as long as the object lives.
+class worker_binding {
+ public:
+  explicit worker_binding(worker& w) noexcept;
+  ~worker_binding();
+  worker_binding(const worker_binding&) = delete;
+  worker_binding& operator=(const worker_binding&) = delete;
+};
+
+/// Memory of coroutine frames: from the current worker's cache, else from the heap.
+[[gnu::noinline]] void* allocate_frame(std::size_t bytes);
+[[gnu::noinline]] void deallocate_frame(void* p, std::size_t bytes) noexcept;
+
+/// Frames alive in the whole process, for tests: exact when no worker runs.
+std::int64_t live_frames() noexcept;
+
+}  // namespace weft::detail
