@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "weft/io/ring.hpp"
+
+#include <liburing.h>
+#include <poll.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "weft/runtime/assert.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+// What user_data may be beside the address of an operation.
+constexpr std::uint64_t no_news = 0;
+constexpr std::uint64_t doorbell = 1;
+
+std::uint64_t address_of(ring_operation& op) noexcept {
+  return reinterpret_cast<std::uintptr_t>(&op);
+}
+
+}  // namespace
+
+void operation_list::push(ring_operation& op) noexcept {
+  op.next = nullptr;
+  op.list = this;
+  (oldest_ == nullptr ? oldest_ : newest_->next) = &op;
+  newest_ = &op;
+}
+
+ring_operation* operation_list::take() noexcept {
+  auto* const op = static_cast<ring_operation*>(oldest_);
+  if (op != nullptr) remove(*op);
+  return op;
+}
+
+void operation_list::remove(ring_operation& op) noexcept {
+  suspended* before = nullptr;
+  suspended** link = &oldest_;
+  while (*link != &op) {
+    before = *link;
+    link = &before->next;
+  }
+  *link = op.next;
+  if (newest_ == &op) newest_ = before;
+  op.list = nullptr;
+}
+
+ring::ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options)
+    : kernel_(&k), worker_(&w), helpers_(helpers), queue_(k.open_queue(options)) {}
+
+ring::~ring() { WEFT_ASSERT(in_flight_ == 0, "a ring was closed with operations in flight"); }
+
+io_uring_sqe* ring::next_entry() noexcept {
+  io_uring& memory = queue_->memory();
+  io_uring_sqe* sqe = io_uring_get_sqe(&memory);
+  if (sqe == nullptr) {
+    enter(false, no_deadline);
+    sqe = io_uring_get_sqe(&memory);
+  }
+  return sqe;
+}
+
+void ring::submit(ring_operation& op) noexcept {
+  ++in_flight_;
+  op.cancel_wanted = false;
+  io_uring_sqe* const sqe = backlog_.empty() ? next_entry() : nullptr;
+  if (sqe == nullptr)
+    backlog_.push(op);
+  else
+    hand_over(op, *sqe);
+}
+
+void ring::hand_over(ring_operation& op, io_uring_sqe& sqe) noexcept {
+  op.prepare(op, sqe);
+  sqe.user_data = address_of(op);
+}
+
+bool ring::withdraw(ring_operation& op) noexcept {
+  if (op.list == &backlog_) {
+    backlog_.remove(op);
+    op.cancel_wanted = true;
+    op.res = -ECANCELED;
+    --in_flight_;
+    return true;
+  }
+  if (!op.cancel_wanted) {
+    op.cancel_wanted = true;
+    if (!try_queue_cancel(op)) cancels_.push(op);
+  }
+  return false;
+}
+
+bool ring::try_queue_cancel(ring_operation& op) noexcept {
+  io_uring_sqe* const sqe = next_entry();
+  if (sqe == nullptr) return false;
+  io_uring_prep_cancel64(sqe, address_of(op), 0);
+  sqe->user_data = no_news;
+  return true;
+}
+
+void ring::hand_over_backlog() noexcept {
+  while (ring_operation* const op = cancels_.take()) {
+    if (!try_queue_cancel(*op)) {
+      cancels_.push(*op);
+      return;
+    }
+  }
+  while (!backlog_.empty()) {
+    io_uring_sqe* const sqe = next_entry();
+    if (sqe == nullptr) return;
+    hand_over(*backlog_.take(), *sqe);
+  }
+}
+
+void ring::arm_doorbell() noexcept {
+  const int fd = queue_->doorbell_fd();
+  if (doorbell_armed_ || fd < 0) return;
+  io_uring_sqe* const sqe = next_entry();
+  if (sqe == nullptr) return;
+  io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+  sqe->user_data = doorbell;
+  doorbell_armed_ = true;
+}
+
+void ring::enter(bool wait, std::int64_t deadline_ns) noexcept {
+  io_uring& memory = queue_->memory();
+  io_uring_smp_store_release(memory.sq.ktail, memory.sq.sqe_tail);
+  const unsigned submissions = memory.sq.sqe_tail - io_uring_smp_load_acquire(memory.sq.khead);
+  const int taken = queue_->enter(submissions, wait, deadline_ns);
+  switch (-taken) {
+    case ETIME:   // the deadline: the loop expires its timers
+    case EINTR:   // a signal: the loop looks around and comes back
+    case EAGAIN:  // the kernel is short of memory, EBUSY: of room for completions. The entries stay
+    case EBUSY:   // in the queue; what has completed is reaped first, then they are handed over.
+      return;
+    case EBADR:
+      fatal("io_uring lost completions because the kernel was out of memory: tasks would hang");
+    default:
+      break;
+  }
+  if (taken < 0)
+    fatal(std::string("io_uring_enter failed: ") + std::strerror(-taken) +
+          "; the ring is unusable, and operations in flight cannot be awaited");
+}
+
+void ring::reap() noexcept {
+  io_uring& memory = queue_->memory();
+  unsigned seen = 0;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&memory, head, cqe) {
+    ++seen;
+    if (cqe->user_data == no_news) continue;
+    if (cqe->user_data == doorbell) {
+      if ((cqe->flags & IORING_CQE_F_MORE) == 0) doorbell_armed_ = false;
+      continue;
+    }
+    auto& op = *reinterpret_cast<ring_operation*>(cqe->user_data);
+    if (op.list != nullptr) op.list->remove(op);
+    op.res = cqe->res;
+    op.cqe_flags = cqe->flags;
+    --in_flight_;
+    strand_of(*op.promise).complete(op, *worker_);
+  }
+  io_uring_cq_advance(&memory, seen);
+}
+
+void ring::poll() noexcept {
+  hand_over_backlog();
+  io_uring& memory = queue_->memory();
+  const bool queued = memory.sq.sqe_tail != *memory.sq.ktail || io_uring_sq_ready(&memory) != 0;
+  const unsigned flags = IO_URING_READ_ONCE(*memory.sq.kflags);
+  if (queued || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
+    enter(false, no_deadline);
+  reap();
+}
+
+void ring::wait(std::int64_t deadline_ns) noexcept {
+  hand_over_backlog();
+  arm_doorbell();
+  const bool ready = io_uring_cq_ready(&queue_->memory()) != 0 || !backlog_.empty();
+  enter(!ready, deadline_ns);
+  reap();
+}
+
+std::error_code error_of(const ring_operation& op) noexcept {
+  // A cancelled disk operation reports the signal by which the kernel interrupted it.
+  if (op.cancel_wanted && (op.res == -ECANCELED || op.res == -EINTR)) return cancelled_code();
+  return {-op.res, std::system_category()};
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// One worker's ring: takes operations, hands them to the kernel in batches, stores results and makes the
+// waiting strands ready. It resumes nobody: completions are all collected before the loop runs a task.
+//
+// An operation belongs to the ring that it was submitted to until its completion has been reaped; its
+// user_data is the address of the operation. A cancel is an entry of its own in the same queue: the
+// kernel takes entries in order, so a cancel can only meet the operation that it was meant for, or
+// none, and its own completion carries no news. An operation that finds the queue full waits in the
+// backlog, in order, and is prepared when there is room; nothing is ever dropped.
+
+#include <cstdint>
+#include <memory>
+
+#include "weft/io/kernel/kernel.hpp"
+#include "weft/runtime/operation.hpp"
+
+struct io_uring_sqe;
+
+namespace weft::detail {
+
+class helper_pool;
+class ring;
+
+struct ring_operation : operation {
+  using prepare_fn = void (*)(ring_operation&, io_uring_sqe&) noexcept;
+
+  explicit ring_operation(withdraw_fn w) noexcept : operation(w) {}
+
+  prepare_fn prepare = nullptr;
+  int res = 0;  // the kernel's result: not negative, or -errno
+  unsigned cqe_flags = 0;
+  bool cancel_wanted = false;
+  class operation_list* list = nullptr;  // of the ring's, linked through `next`
+};
+
+/// FIFO of operations that found the queue full; rare and short, so leaving it may walk it.
+class operation_list {
+ public:
+  bool empty() const noexcept { return oldest_ == nullptr; }
+  void push(ring_operation& op) noexcept;
+  ring_operation* take() noexcept;
+  void remove(ring_operation& op) noexcept;
+
+ private:
+  suspended* oldest_ = nullptr;
+  suspended* newest_ = nullptr;
+};
+
+class ring {
+ public:
+  /// Thread: the worker's own, from here to the destructor.
+  /// Errors: system_error from kernel::open_queue.
+  ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options);
+  ring(const ring&) = delete;
+  ring& operator=(const ring&) = delete;
+  /// Nothing may be in flight.
+  ~ring();
+
+  /// Queues an operation for the next batch. Never fails: without room it waits in the backlog.
+  void submit(ring_operation& op) noexcept;
+
+  /// Asks the kernel to cancel. True when the operation had not been handed over yet: it never will.
+  [[nodiscard]] bool withdraw(ring_operation& op) noexcept;
+
+  /// Hands over what is queued and reaps what has completed, without waiting. No system call when
+  /// there is neither.
+  void poll() noexcept;
+
+  /// Hands over what is queued and sleeps until a completion, the doorbell or the deadline.
+  void wait(std::int64_t deadline_ns) noexcept;
+
+  /// Ends the sleep in wait(), now or the next one. Thread: any.
+  void ring_doorbell() noexcept { queue_->ring_doorbell(); }
+
+  /// Operations that the kernel or the backlog holds.
+  std::uint64_t in_flight() const noexcept { return in_flight_; }
+  /// The scheduler's threads for blocking calls.
+  helper_pool& helpers() const noexcept { return helpers_; }
+  kernel& kernel_used() const noexcept { return *kernel_; }
+
+ private:
+  io_uring_sqe* next_entry() noexcept;
+  void hand_over(ring_operation& op, io_uring_sqe& sqe) noexcept;
+  void hand_over_backlog() noexcept;
+  [[nodiscard]] bool try_queue_cancel(ring_operation& op) noexcept;
+  void arm_doorbell() noexcept;
+  void enter(bool wait, std::int64_t deadline_ns) noexcept;
+  void reap() noexcept;
+
+  kernel* const kernel_;
+  worker* const worker_;
+  helper_pool& helpers_;
+  const std::unique_ptr<kernel_queue> queue_;
+  std::uint64_t in_flight_ = 0;
+  operation_list backlog_;  // not prepared yet
+  operation_list cancels_;  // in flight, to be cancelled, no entry yet
+  bool doorbell_armed_ = false;
+};
+
+/// Turns a negative result into an error: `cancelled` for a cancel that was asked for.
+std::error_code error_of(const ring_operation& op) noexcept;
+
+/// An awaitable that is one submission. Derived supplies
+///   static void prepare_entry(ring_operation&, io_uring_sqe&) noexcept
+///   result<T> success(int res) noexcept      what a result that is no error means
+template <class Derived, class T>
+class ring_awaitable : public awaitable_operation<Derived, T, ring_operation> {
+ public:
+  ring_awaitable() noexcept { this->prepare = &Derived::prepare_entry; }
+
+  bool try_now(worker&) noexcept { return false; }
+  bool start(worker& w) noexcept {
+    this->owner = &w;
+    w.ring->submit(*this);
+    return true;
+  }
+  static bool withdraw(operation& op, worker& w) noexcept {
+    return w.ring->withdraw(static_cast<ring_operation&>(op));
+  }
+  result<T> finish() noexcept {
+    if (this->res < 0) return failure{error_of(*this)};
+    return static_cast<Derived&>(*this).success(this->res);
+  }
+};
+
+}  // namespace weft::detail
