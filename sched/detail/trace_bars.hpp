@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// From recorded spans to what a picture can show: rows of bars that can be told apart.
+//
+// A row is a thread as the reader sees it: lanes of the same name that follow one another (a
+// program that calls run() again and again) share one. A bar is one span, or several spans that are
+// narrower than the smallest distance that the picture resolves.
+
+#include "weft/sched/trace.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace weft::detail {
+
+struct trace_row {
+  std::string_view name;
+  std::vector<const trace_lane*> lanes;  // in the order of time
+};
+
+struct trace_bar {
+  std::int64_t begin_ns, end_ns;
+  std::int64_t busy_ns;     // less than end - begin when small gaps were closed
+  std::uint64_t stretches;  // more than one when spans were drawn together
+  const trace_span* span;   // the longest one
+};
+
+struct trace_summary {
+  std::int64_t begin_ns = 0;  // of the first span; 0 when there is none
+  std::int64_t end_ns = 0;    // of the last span; 0 when there is none
+  std::int64_t busy_ns = 0;   // of all rows together
+  std::uint64_t dropped = 0;
+  std::size_t tasks = 0;
+
+  std::int64_t extent_ns() const noexcept { return end_ns - begin_ns; }
+};
+
+std::vector<trace_row> rows_of(const trace_recording::section& section);
+
+trace_summary summary_of(const trace_recording::section& section);
+
+/// The row's bars: spans shorter than `resolution_ns` that lie closer together than that become one
+/// bar, which ends as soon as it is that long. So there are at most two bars in `resolution_ns`.
+std::vector<trace_bar> bars_of(const trace_row& row, std::int64_t resolution_ns);
+
+}  // namespace weft::detail

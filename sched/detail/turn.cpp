@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "weft/sched/detail/turn.hpp"
+
+#include "weft/io/ring.hpp"
+
+namespace weft::detail {
+
+void deliver_messages(worker& w, mailbox& box) noexcept {
+  message* m = box.drain();
+  while (m != nullptr) {
+    message* const next = m->next_message;
+    m->deliver(*m, w);
+    m = next;
+  }
+}
+
+bool expire_timers(worker& w) noexcept {
+  if (w.timers.empty()) return false;
+  const std::int64_t now = w.home->now();
+  for (unsigned i = 0; i < resumes_per_turn; ++i) {
+    timer* const due = w.timers.pop_expired(now);
+    if (due == nullptr) return false;
+    auto& t = static_cast<worker_timer&>(*due);
+    t.expire(t, w);
+  }
+  return true;
+}
+
+namespace {
+
+suspended* next_woken(worker& w) noexcept {
+  return w.shared ? w.fifo.take() : w.fifo.take_unshared();
+}
+
+}  // namespace
+
+unsigned run_ready(worker& w, unsigned most) noexcept {
+  unsigned ran = 0;
+  unsigned forks = 0;
+  while (ran < most) {
+    suspended* s = forks < forks_in_a_row ? w.pop_fork() : nullptr;
+    if (s != nullptr) {
+      ++forks;
+    } else {
+      forks = 0;
+      s = next_woken(w);
+      if (s == nullptr) s = w.pop_fork();
+      if (s == nullptr) break;
+    }
+    w.resume(*s);
+    ++ran;
+  }
+  return ran;
+}
+
+void look_around(worker& w) noexcept {
+  deliver_messages(w, w.inbox);
+  expire_timers(w);
+  w.ring->poll();
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What every worker does in a turn, on a loop or in a pool: deliver messages, expire timers, resume a
+// bounded number of tasks, let the ring hand over and collect. What they differ in, finding more work
+// and going to sleep, is event_loop.cpp's and thread_pool.cpp's.
+
+#include "weft/runtime/worker.hpp"
+
+namespace weft::detail {
+
+/// Resumes between two looks at the ring, the messages and the timers.
+inline constexpr unsigned resumes_per_turn = 64;
+/// Forked children in a row before a woken task gets its turn.
+inline constexpr unsigned forks_in_a_row = 16;
+
+/// The messages of `box`: the worker's own, or one that several workers share.
+void deliver_messages(worker& w, mailbox& box) noexcept;
+
+/// Wakes the sleepers whose time has come, a bounded number of them. True if there are more.
+bool expire_timers(worker& w) noexcept;
+
+/// Resumes up to `most` of the worker's own ready tasks; says how many.
+unsigned run_ready(worker& w, unsigned most) noexcept;
+
+/// Messages, timers, the ring; without sleeping.
+void look_around(worker& w) noexcept;
+
+}  // namespace weft::detail

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// event_loop: any number of tasks on one thread, interleaved while they wait. Concurrency without
+// parallelism: between two awaits a task has the thread, and everything on it, to itself.
+
+#include <memory>
+
+#include "weft/io/helper_pool.hpp"
+#include "weft/sched/detail/main_task.hpp"
+#include "weft/sched/guest.hpp"
+#include "weft/sched/post.hpp"
+#include "weft/sched/run_options.hpp"
+
+namespace weft {
+
+/// One thread's scheduler.
+///
+/// Thread:   run() on one thread at a time; post() from any.
+/// Lifetime: outlives what is posted to it.
+class event_loop final : public scheduler {
+ public:
+  /// Errors: bad_alloc. The ring is opened by run, on its thread.
+  explicit event_loop(run_options options = {});
+  ~event_loop();
+
+  /// Runs `main` on this thread until it has ended, then stops and joins what else is left.
+  ///
+  /// Returns:  main's value.
+  /// Errors:   rethrows what escaped main; system_error(operation_canceled) instead of `cancelled`;
+  ///           system_error that names the call when io_uring cannot be had;
+  ///           resource_deadlock_would_occur inside a task.
+  template <class T>
+  T run(task<T> main) {
+    detail::main_task<T> all(*this, std::move(main));
+    drive(all);
+    return all.take();
+  }
+
+  /// Calls `fn()` on the loop's thread, between two tasks, in the order of posting.
+  ///
+  /// Shape:    a callable without result; an exception that escapes it ends the program.
+  /// Errors:   bad_alloc.
+  /// Thread:   any. Without a run in progress it waits for the next one.
+  template <class F>
+  void post(F&& fn) {
+    send(detail::make_posted(std::forward<F>(fn)));
+  }
+
+  void send(detail::message& m) noexcept override;
+  void send_to(detail::worker& w, detail::message& m) noexcept override;
+  std::int64_t now() noexcept override;
+  bool admit(detail::guest& g) noexcept override { return guests_.admit(g); }
+  void dismiss(detail::guest& g) noexcept override { guests_.dismiss(g); }
+
+ private:
+  void wake_one() noexcept override {}
+  void drive(detail::main_task_base& main);
+  template <class Ended>
+  void turn(Ended ended) noexcept;
+
+  const run_options options_;
+  kernel& kernel_;
+  detail::helper_pool helpers_;
+  detail::frame_depot depot_;
+  detail::worker worker_;
+  detail::guest_list guests_;
+};
+
+}  // namespace weft

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#include "weft/sched/on.hpp"
+
+#include "weft/runtime/error.hpp"
+
+namespace weft::detail {
+
+away::away(scheduler& there, child_base& root) noexcept
+    : waiter(&away::withdraw_task), guest(there, &away::come_back), root_(&root) {}
+
+bool away::await_suspend(std::coroutine_handle<>) noexcept {
+  strand& s = strand_of(*promise);
+  if (!s.begin_wait(*this)) return false;
+  if (!guest::home().admit(*this)) {
+    s.abort_wait();
+    return false;
+  }
+  started_ = true;
+  root_->start(*this);
+  release();
+  s.commit_wait();
+  return true;
+}
+
+bool away::withdraw_task(operation& op, worker&) noexcept {
+  static_cast<away&>(static_cast<waiter&>(op)).request_stop();
+  return false;
+}
+
+void throw_from_away(const promise_base& self, const std::exception_ptr& e) {
+  const bool stopped_here = self.strand_->stop_requested();
+  if (e != nullptr && (stopped_here || !is_cancelled(e))) std::rethrow_exception(e);
+  if (stopped_here) throw cancelled();
+  throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+                          "on: the scheduler is shutting down");
+}
+
+}  // namespace weft::detail

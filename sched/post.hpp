@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// A plain function on its way to a scheduler's worker.
+
+#include <type_traits>
+#include <utility>
+
+#include "weft/runtime/message.hpp"
+
+namespace weft::detail {
+
+struct posted : message {
+  virtual ~posted() = default;
+  virtual void call() = 0;
+
+ protected:
+  posted() {
+    deliver = [](message& m, worker&) noexcept {
+      auto& self = static_cast<posted&>(m);
+      self.call();
+      delete &self;
+    };
+  }
+};
+
+/// Owned by the mailbox that it is sent to; freed after the call, or without it when none comes.
+template <class F>
+posted& make_posted(F&& fn) {
+  struct posted_function final : posted {
+    explicit posted_function(F&& f) : function(std::forward<F>(f)) {}
+    void call() override { function(); }
+    std::decay_t<F> function;
+  };
+  return *new posted_function(std::forward<F>(fn));
+}
+
+/// Frees what was posted to a scheduler that ends without having run it.
+inline void discard_posted(mailbox& box) noexcept {
+  message* m = box.drain();
+  while (m != nullptr) {
+    message* const next = m->next_message;
+    delete static_cast<posted*>(m);
+    m = next;
+  }
+}
+
+}  // namespace weft::detail

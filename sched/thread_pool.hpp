@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// thread_pool: the same tasks on every core at once. Parallelism: tasks that are ready run at the same
+// time, so what they share has to be guarded. Each worker has its own ring; a worker that runs dry
+// steals from the others, and one that finds nothing sleeps in its ring.
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "weft/io/helper_pool.hpp"
+#include "weft/sched/detail/main_task.hpp"
+#include "weft/sched/guest.hpp"
+#include "weft/sched/post.hpp"
+#include "weft/sched/run_options.hpp"
+
+namespace weft {
+
+/// A scheduler of `options.workers` threads (0: one per available core).
+///
+/// Thread:   run() and post() from any thread, several at once.
+/// Lifetime: the destructor stops the tasks that are left, waits for them and joins the threads.
+class thread_pool final : public scheduler {
+ public:
+  /// Starts the threads and opens their rings.
+  ///
+  /// Errors: system_error that names what could not be had; nothing is left running then.
+  explicit thread_pool(run_options options = {.workers = 0});
+  ~thread_pool();
+
+  /// Runs `main` on the pool and blocks the calling thread until it has ended.
+  ///
+  /// Returns:  main's value.
+  /// Errors:   rethrows what escaped main; system_error(operation_canceled) instead of `cancelled`;
+  ///           resource_deadlock_would_occur inside a task.
+  template <class T>
+  T run(task<T> main) {
+    detail::main_task<T> all(*this, std::move(main));
+    all.start();
+    all.wait();
+    return all.take();
+  }
+
+  /// Calls `fn()` on one of the workers.
+  ///
+  /// Shape:    a callable without result; an exception that escapes it ends the program.
+  /// Errors:   bad_alloc.
+  /// Thread:   any.
+  template <class F>
+  void post(F&& fn) {
+    send(detail::make_posted(std::forward<F>(fn)));
+  }
+
+  unsigned workers() const noexcept { return static_cast<unsigned>(seats_.size()); }
+
+  void send(detail::message& m) noexcept override;
+  void send_to(detail::worker& w, detail::message& m) noexcept override;
+  std::int64_t now() noexcept override;
+  bool admit(detail::guest& g) noexcept override { return guests_.admit(g); }
+  void dismiss(detail::guest& g) noexcept override { guests_.dismiss(g); }
+
+ private:
+  struct seat;
+
+  void wake_one() noexcept override;
+  void wake(detail::worker& w) noexcept;
+  void work(seat& s) noexcept;
+  void open_seat(seat& s);
+  void wait_for_the_others() noexcept;
+  detail::suspended* steal(seat& thief) noexcept;
+  bool work_anywhere() const noexcept;
+  void end_threads() noexcept;
+
+  const run_options options_;
+  kernel& kernel_;
+  detail::helper_pool helpers_;
+  detail::frame_depot depot_;
+  detail::guest_list guests_;
+  detail::mailbox shared_inbox_;  // whoever comes first delivers
+  std::vector<std::unique_ptr<seat>> seats_;
+
+  // The start: nobody works before every ring is open, since any may have to ring any other's bell.
+  std::mutex gate_mutex_;
+  std::condition_variable gate_changed_;
+  unsigned opened_ = 0;
+  bool go_ = false;
+};
+
+}  // namespace weft
