@@ -12,7 +12,6 @@
 
 #include <concepts>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -52,14 +51,12 @@ struct blocking_context {
 
   static void run(void* self) noexcept {
     auto& c = *static_cast<blocking_context*>(self);
-    const auto invoke = [](auto&&... parts) -> R {
-      return std::invoke(std::forward<decltype(parts)>(parts)...);
-    };
     try {
       if constexpr (std::is_void_v<R>) {
-        std::apply(invoke, std::move(*c.call));
+        std::apply(std::move(c.call->function), std::move(c.call->args));
       } else {
-        c.returned.return_value(std::apply(invoke, std::move(*c.call)));
+        c.returned.return_value(
+            std::apply(std::move(c.call->function), std::move(c.call->args)));
       }
     } catch (...) {
       c.returned.set_exception(std::current_exception());
@@ -99,7 +96,7 @@ template <class F, class... Args>
                 "weft: name the lambda first (auto call = [...]; co_await blocking(call)): g++ 12 "
                 "destroys the captures of a temporary lambda twice in a co_await");
   using value = std::invoke_result_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
-  using call = std::tuple<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+  using call = detail::bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
   return detail::run_blocking<value, call>(
       call(std::forward<F>(fn), std::forward<Args>(args)...));
 }

@@ -7,7 +7,6 @@
 #include "weft/io/function_ref.hpp"
 #include "weft/runtime/task_group.hpp"
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -68,9 +67,9 @@ task<> walk_with(std::string root, walk_options options, Visit visit) {
     if (!more) co_return;
     for (const directory_entry& entry : entries) {
       if constexpr (std::is_void_v<std::invoke_result_t<Visit&, const directory_entry&>>) {
-        std::invoke(visit, entry);
+        visit(entry);
       } else {
-        task<> visiting = std::invoke(visit, entry);
+        task<> visiting = visit(entry);
         co_await std::move(visiting);
       }
     }

@@ -5,7 +5,6 @@
 // std::function_ref (C++26), plus an empty state.
 
 #include <concepts>
-#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -30,7 +29,7 @@ public:
   function_ref(F* function) noexcept
       : target_{.function = reinterpret_cast<void (*)()>(function)},
         call_([](target t, Args... args) -> R {
-          return std::invoke(reinterpret_cast<F*>(t.function), std::forward<Args>(args)...);
+          return static_cast<R>(reinterpret_cast<F*>(t.function)(std::forward<Args>(args)...));
         }) {}
 
   template <class F>
@@ -40,8 +39,8 @@ public:
   function_ref(F&& callable) noexcept
       : target_{.object = const_cast<void*>(static_cast<const void*>(std::addressof(callable)))},
         call_([](target t, Args... args) -> R {
-          return std::invoke(*static_cast<std::remove_reference_t<F>*>(t.object),
-                             std::forward<Args>(args)...);
+          return static_cast<R>((*static_cast<std::remove_reference_t<F>*>(t.object))(
+              std::forward<Args>(args)...));
         }) {}
 
   explicit operator bool() const noexcept { return call_ != nullptr; }

@@ -9,7 +9,6 @@
 #include "weft/runtime/task_group.hpp"
 
 #include <exception>
-#include <functional>
 #include <new>
 #include <utility>
 
@@ -32,7 +31,7 @@ void report(const serve_options& options, const std::exception& e) noexcept;
 template <class Handler>
 task<> serve_connection(Handler& handler, tcp_stream stream, serve_options options) {
   try {
-    task<> running = std::invoke(handler, std::move(stream));
+    task<> running = handler(std::move(stream));
     co_await std::move(running);
   } catch (const std::exception& e) {
     report(options, e);

@@ -244,22 +244,22 @@ class channel_sender {
   /// Errors:   system_error(broken_pipe) when the channel is closed, `cancelled`; the value is untouched.
   /// Lifetime: this end and the value outlive the co_await.
   /// Cost:     with room it neither suspends nor allocates.
-  [[nodiscard]] detail::channel_send<T, T&> send(T&& value) noexcept {
+  [[nodiscard]] detail::channel_send<T, T&> send(T&& value) const noexcept {
     return detail::channel_send<T, T&>(*state_, value);
   }
-  [[nodiscard]] detail::channel_send<T, T> send(const T& value)
+  [[nodiscard]] detail::channel_send<T, T> send(const T& value) const
     requires std::copy_constructible<T>
   {
     return detail::channel_send<T, T>(*state_, T(value));
   }
 
   /// Without waiting: false when the channel is full or closed; the value is untouched then.
-  [[nodiscard]] bool try_send(T&& value) noexcept {
+  [[nodiscard]] bool try_send(T&& value) const noexcept {
     return state_->try_send(value, nullptr) == detail::send_state::sent;
   }
 
   /// No more values: receivers drain what is left, waiting senders fail.
-  void close() noexcept { state_->close(); }
+  void close() const noexcept { state_->close(); }
 
  private:
   std::shared_ptr<detail::channel_state<T>> state_;
@@ -281,19 +281,19 @@ class channel_receiver {
   /// Errors:   cancelled, and nothing was taken.
   /// Lifetime: this end outlives the co_await.
   /// Cost:     with a value there it neither suspends nor allocates.
-  [[nodiscard]] detail::channel_receive<T> receive() noexcept {
+  [[nodiscard]] detail::channel_receive<T> receive() const noexcept {
     return detail::channel_receive<T>(*state_);
   }
 
   /// Without waiting: nullopt when there is nothing.
-  [[nodiscard]] std::optional<T> try_receive() noexcept {
+  [[nodiscard]] std::optional<T> try_receive() const noexcept {
     std::optional<T> value;
     (void)state_->try_receive(value, nullptr);
     return value;
   }
 
   /// Nobody will receive any more: senders fail with broken_pipe.
-  void close() noexcept { state_->close(); }
+  void close() const noexcept { state_->close(); }
 
  private:
   std::shared_ptr<detail::channel_state<T>> state_;

@@ -5,8 +5,9 @@
 // needs it: the running task and, if it was kept, the join_handle.
 //
 // At its end: the strand leaves its scope, a failure goes to the group, whoever awaits the handle is
-// made ready, and the group is released. If no handle is left the coroutine flows off its end and
-// frees its frame by itself, else it stays suspended at its end and the last to let go destroys it.
+// made ready, an outcome that no handle can take any more is destroyed, and then the group is released. If
+// no handle is left the coroutine flows off its end and frees its frame by itself, else it stays
+// suspended at its end and the last to let go destroys it.
 //
 //   C1: `waiter_`: null -> waiter (acq_rel CAS) or -> done() (acq_rel exchange); the one that comes
 //       second sees the other: no end is missed, and the outcome is handed over.
@@ -16,7 +17,6 @@
 #include <coroutine>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -49,16 +49,15 @@ class child_base : public promise_base {
   void drop_owner() noexcept {
     if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) self.destroy();  // sync: C2
   }
-  /// The same by the coroutine itself, which may not destroy its own frame while it suspends.
-  void drop_owner_at_end(worker& w) noexcept {
-    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) w.retired = self;  // sync: C2
-  }
 
   /// False when the child has ended already.
   [[nodiscard]] bool try_add_waiter(waiter& w) noexcept {
-    waiter* none = nullptr;
-    return waiter_.compare_exchange_strong(none, &w, std::memory_order_acq_rel,  // sync: C1
-                                           std::memory_order_acquire);
+    waiter* other = nullptr;
+    const bool added = waiter_.compare_exchange_strong(
+        other, &w, std::memory_order_acq_rel, std::memory_order_acquire);  // sync: C1
+    WEFT_ASSERT(added || other == ended(),
+                "two tasks await the same join_handle: one task has to, and share the value");
+    return added;
   }
   /// False when the child has ended: the waiter is about to be completed.
   [[nodiscard]] bool try_remove_waiter(waiter& w) noexcept {
@@ -73,8 +72,15 @@ class child_base : public promise_base {
  protected:
   ~child_base() = default;
 
-  /// Everything but the frame. True when nobody else holds it: it ends with the coroutine.
-  bool finish_child(const std::exception_ptr* failure) noexcept;
+  /// Tells the end to all but the group, which it returns: it must not end before the outcome is gone.
+  group_state& finish_child(const std::exception_ptr* failure) noexcept;
+  static void release(group_state& group) noexcept;
+
+  /// What the coroutine itself does in the place of drop_owner(): true when the frame is its own now, to be
+  /// retired. False: it is the handle's, and may be gone.
+  [[nodiscard]] bool drop_owner_at_end() noexcept {
+    return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1;  // sync: C2
+  }
 
   bool held_by_handle() const noexcept {
     return owners_.load(std::memory_order_acquire) != 1;  // sync: C2
@@ -115,14 +121,29 @@ class child_promise final : public child_base, public outcome<T> {
     child_promise* child;
 
     bool await_ready() noexcept {
-      return child->finish_child(child->failed() ? &child->exception() : nullptr);
+      if (child->held_by_handle()) return false;
+      group_state& group = child->finish_child(child->failure());
+      child->clear();
+      release(group);
+      return true;
     }
     void await_suspend(std::coroutine_handle<>) noexcept {
-      child->drop_owner_at_end(*current_worker());
+      child_promise& c = *child;
+      group_state& group = c.finish_child(c.failure());
+      if (c.drop_owner_at_end()) {
+        c.clear();
+        current_worker()->retired = c.self;
+      }
+      release(group);
     }
     void await_resume() const noexcept {}
   };
   final_step final_suspend() noexcept { return {this}; }
+
+ private:
+  const std::exception_ptr* failure() const noexcept {
+    return this->failed() ? &this->exception() : nullptr;
+  }
 };
 
 /// Awaits a child's body; from here on the recorder knows the child by its body's name.
@@ -151,6 +172,16 @@ inline constexpr bool is_task = false;
 template <class T>
 inline constexpr bool is_task<task<T>> = true;
 
+/// A function and its arguments on their way into a child's frame.
+template <class F, class... Args>
+struct bound_call {
+  template <class G, class... As>
+  explicit bound_call(G&& g, As&&... as) : function(std::forward<G>(g)), args(std::forward<As>(as)...) {}
+
+  F function;
+  std::tuple<Args...> args;
+};
+
 /// `call` is emptied as soon as the body has ended: what was captured does not outlive the task.
 template <class T, class Call>
 child<T> run_child(std::optional<Call> call) {
@@ -159,9 +190,7 @@ child<T> run_child(std::optional<Call> call) {
     ~emptied() { call->reset(); }
   };
   const emptied guard{&call};
-  task<T> body = std::apply(
-      [](auto&&... parts) { return std::invoke(std::forward<decltype(parts)>(parts)...); },
-      std::move(*call));
+  task<T> body = std::apply(std::move(call->function), std::move(call->args));
   body_awaiter<T> awaited(body);
   if constexpr (std::is_void_v<T>) {
     co_await awaited;

@@ -41,16 +41,16 @@ void child_base::start(group_state& group) noexcept {
   group.home().send(start_message_);
 }
 
-bool child_base::finish_child(const std::exception_ptr* failure) noexcept {
+group_state& child_base::finish_child(const std::exception_ptr* failure) noexcept {
   line_.leave();
   group_state& group = *group_;
   if (failure != nullptr) group.failed(*failure);
-  const bool alone = !held_by_handle();
   waiter* const w = waiter_.exchange(ended(), std::memory_order_acq_rel);  // sync: C1
   if (w != nullptr) w->complete();
-  group.release();
-  return alone;
+  return group;
 }
+
+void child_base::release(group_state& group) noexcept { group.release(); }
 
 waiter* child_base::ended() noexcept {
   alignas(waiter) static constinit std::byte mark[sizeof(waiter)] = {};

@@ -17,10 +17,7 @@ class outcome {
   outcome() noexcept {}
   outcome(const outcome&) = delete;
   outcome& operator=(const outcome&) = delete;
-  ~outcome() {
-    if (state_ == state::value) std::destroy_at(std::addressof(value_));
-    if (state_ == state::exception) std::destroy_at(std::addressof(exception_));
-  }
+  ~outcome() { clear(); }
 
   template <class U = T>
     requires std::convertible_to<U, T>
@@ -39,6 +36,12 @@ class outcome {
   T take() {
     if (state_ == state::exception) std::rethrow_exception(exception_);
     return std::move(value_);
+  }
+  /// Destroys what nobody will take.
+  void clear() noexcept {
+    if (state_ == state::value) std::destroy_at(std::addressof(value_));
+    if (state_ == state::exception) std::destroy_at(std::addressof(exception_));
+    state_ = state::none;
   }
 
  private:
@@ -63,6 +66,7 @@ class outcome<T&> {
     if (exception_ != nullptr) std::rethrow_exception(exception_);
     return *value_;
   }
+  void clear() noexcept { exception_ = nullptr; }
 
  private:
   T* value_ = nullptr;
@@ -80,6 +84,7 @@ class outcome<void> {
   void take() {
     if (exception_ != nullptr) std::rethrow_exception(exception_);
   }
+  void clear() noexcept { exception_ = nullptr; }
 
  private:
   std::exception_ptr exception_;

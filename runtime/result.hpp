@@ -16,7 +16,6 @@
 #include "weft/runtime/error.hpp"
 
 #include <concepts>
-#include <functional>
 #include <memory>
 #include <system_error>
 #include <type_traits>
@@ -173,11 +172,11 @@ public:
   /// The value as it is, or `function(error)`, which gives a result of the same type.
   template <class Function>
   constexpr result or_else(Function&& function) const& {
-    return has_value_ ? *this : std::invoke(std::forward<Function>(function), error_);
+    return has_value_ ? *this : std::forward<Function>(function)(error_);
   }
   template <class Function>
   constexpr result or_else(Function&& function) && {
-    return has_value_ ? std::move(*this) : std::invoke(std::forward<Function>(function), error_);
+    return has_value_ ? std::move(*this) : std::forward<Function>(function)(error_);
   }
 
   template <class U>
@@ -233,9 +232,9 @@ private:
   template <class Function, class Self>
   static constexpr decltype(auto) call(Function&& function, Self&& self) {
     if constexpr (std::is_void_v<T>) {
-      return std::invoke(std::forward<Function>(function));
+      return std::forward<Function>(function)();
     } else {
-      return std::invoke(std::forward<Function>(function), get(std::forward<Self>(self)));
+      return std::forward<Function>(function)(get(std::forward<Self>(self)));
     }
   }
 

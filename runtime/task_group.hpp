@@ -5,7 +5,11 @@
 // task that nobody owns.
 
 #include <concepts>
-#include <functional>
+#include <cstddef>
+#include <exception>
+#include <system_error>
+#include <optional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -88,7 +92,7 @@ class task_group {
   auto spawn(F&& fn, Args&&... args)
       -> join_handle<detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>> {
     using value = detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
-    using call = std::tuple<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+    using call = detail::bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
     detail::child<value> c = detail::run_child<value, call>(
         std::optional<call>(std::in_place, std::forward<F>(fn), std::forward<Args>(args)...));
     join_handle<value> handle(*c.promise);
@@ -145,7 +149,7 @@ task<R> run_group(task_group_options options, Body body) {
   bool has_value = false;
   std::exception_ptr stopped;
   try {
-    task<R> running = std::invoke(body, group);
+    task<R> running = body(group);
     if constexpr (std::is_void_v<R>) {
       co_await std::move(running);
     } else {

@@ -9,6 +9,8 @@
 // bounded by a number of spans. Spans beyond it are counted, not stored. What becomes of the lanes
 // (sections, pictures, files) is weft/sched/trace.hpp's business.
 
+#include "weft/runtime/trace_span.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,15 +20,6 @@
 #include <vector>
 
 namespace weft {
-
-/// One stretch for which a task ran on a worker. Times are steady-clock nanoseconds.
-struct trace_span {
-  std::int64_t begin_ns, end_ns;
-  std::uint64_t task;  // equal for all stretches of one task
-  const char* name;    // the task's function or nullptr; lives as long as the recording
-  const char* file;    // with `line`: the co_await that it stopped at; nullptr at the task's end
-  std::uint32_t line;
-};
 
 /// What one worker did, span by span in the order of time.
 ///
@@ -54,8 +47,6 @@ public:
     if (last_ != nullptr && last_->task == span.task && !gap_after_last_ &&
         span.begin_ns - last_->end_ns < merge_gap_ns) {
       last_->end_ns = span.end_ns;
-      last_->file = span.file;
-      last_->line = span.line;
       return;
     }
     if (trace_span* slot = next_slot()) {

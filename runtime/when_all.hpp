@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -162,9 +161,7 @@ class when_all_range : public operation_tag {
  public:
   using value_type = Values;
 
-  explicit when_all_range(Tasks&& tasks) : tasks_(std::move(tasks)) {
-    if (!tasks_.empty()) records_ = std::make_unique<fork_join::record[]>(tasks_.size());
-  }
+  explicit when_all_range(Tasks&& tasks) : tasks_(std::move(tasks)), records_(tasks_.size()) {}
   when_all_range(when_all_range&& other) noexcept
       : tasks_(std::move(other.tasks_)), records_(std::move(other.records_)) {}
 
@@ -203,7 +200,7 @@ class when_all_range : public operation_tag {
   }
 
   Tasks tasks_;
-  std::unique_ptr<fork_join::record[]> records_;
+  std::vector<fork_join::record> records_;  // never grows: records stay where they are
   fork_join join_;
 };
 

@@ -7,6 +7,7 @@
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/promise.hpp"
+#include "weft/runtime/trace.hpp"
 
 namespace weft::detail {
 

@@ -15,7 +15,11 @@
 #include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/suspended.hpp"
 #include "weft/runtime/timer_queue.hpp"
-#include "weft/runtime/trace.hpp"
+#include "weft/runtime/trace_span.hpp"
+
+namespace weft {
+class trace_lane;
+}
 
 namespace weft::detail {
 

@@ -3,26 +3,41 @@
 
 #include <thread>
 
+#include "weft/io/helper_pool.hpp"
 #include "weft/io/ring.hpp"
+#include "weft/runtime/frame_cache.hpp"
+#include "weft/runtime/worker.hpp"
+#include "weft/sched/detail/guest_list.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
 namespace weft {
 
+struct event_loop::parts {
+  parts(event_loop& loop, const run_options& o)
+      : options(o),
+        kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
+        helpers(kernel, o.helpers_max),
+        worker(loop, 0, &depot) {}
+
+  const run_options options;
+  weft::kernel& kernel;
+  detail::helper_pool helpers;
+  detail::frame_depot depot;
+  detail::worker worker;
+  detail::guest_list guests;
+};
+
 event_loop::event_loop(run_options options)
-    : scheduler(false, 1),
-      options_(options),
-      kernel_(options.kernel != nullptr ? *options.kernel : system_kernel()),
-      helpers_(kernel_, options.helpers_max),
-      worker_(*this, 0, &depot_) {}
+    : scheduler(false, 1), parts_(std::make_unique<parts>(*this, options)) {}
 
 event_loop::~event_loop() {
-  WEFT_ASSERT(guests_.empty(), "an event_loop was destroyed while a task runs on it");
+  WEFT_ASSERT(parts_->guests.empty(), "an event_loop was destroyed while a task runs on it");
   while (somebody_sends()) std::this_thread::yield();
-  detail::discard_posted(worker_.inbox);
+  detail::discard_posted(parts_->worker.inbox);
 }
 
-void event_loop::send(detail::message& m) noexcept { send_to(worker_, m); }
+void event_loop::send(detail::message& m) noexcept { send_to(parts_->worker, m); }
 
 void event_loop::send_to(detail::worker& w, detail::message& m) noexcept {
   const sending guard(*this);
@@ -30,26 +45,32 @@ void event_loop::send_to(detail::worker& w, detail::message& m) noexcept {
   if (w.parking.unpark()) w.ring->ring_doorbell();
 }
 
-std::int64_t event_loop::now() noexcept { return kernel_.now(); }
+std::int64_t event_loop::now() noexcept { return parts_->kernel.now(); }
+
+bool event_loop::admit(detail::guest& g) noexcept { return parts_->guests.admit(g); }
+
+void event_loop::dismiss(detail::guest& g) noexcept { parts_->guests.dismiss(g); }
 
 void event_loop::drive(detail::main_task_base& main) {
-  detail::ring ring(kernel_, worker_, helpers_, options_.queue);
-  const detail::worker_binding binding(worker_);
-  worker_.ring = &ring;
-  if (options_.trace != nullptr) worker_.trace = &options_.trace->add_lane("event loop");
+  parts& p = *parts_;
+  detail::worker& w = p.worker;
+  detail::ring ring(p.kernel, w, p.helpers, p.options.queue);
+  const detail::worker_binding binding(w);
+  if (p.options.trace != nullptr) w.trace = &p.options.trace->add_lane("event loop");
+  w.ring = &ring;
   main.start();
   while (!main.ended()) turn([&] { return main.ended(); });
-  guests_.close();
-  while (!guests_.empty()) turn([&] { return guests_.empty(); });
-  guests_.reopen();
+  p.guests.close();
+  while (!p.guests.empty()) turn([&] { return p.guests.empty(); });
+  p.guests.reopen();
   while (somebody_sends()) std::this_thread::yield();
-  worker_.trace = nullptr;
-  worker_.ring = nullptr;
+  w.ring = nullptr;
+  w.trace = nullptr;
 }
 
 template <class Ended>
 void event_loop::turn(Ended ended) noexcept {
-  detail::worker& w = worker_;
+  detail::worker& w = parts_->worker;
   detail::deliver_messages(w, w.inbox);
   detail::expire_timers(w);
   const unsigned ran = detail::run_ready(w, detail::resumes_per_turn);

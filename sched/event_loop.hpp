@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "weft/io/helper_pool.hpp"
 #include "weft/sched/detail/main_task.hpp"
 #include "weft/sched/guest.hpp"
 #include "weft/sched/post.hpp"
@@ -49,21 +48,18 @@ class event_loop final : public scheduler {
   void send(detail::message& m) noexcept override;
   void send_to(detail::worker& w, detail::message& m) noexcept override;
   std::int64_t now() noexcept override;
-  bool admit(detail::guest& g) noexcept override { return guests_.admit(g); }
-  void dismiss(detail::guest& g) noexcept override { guests_.dismiss(g); }
+  bool admit(detail::guest& g) noexcept override;
+  void dismiss(detail::guest& g) noexcept override;
 
  private:
+  struct parts;
+
   void wake_one() noexcept override {}
   void drive(detail::main_task_base& main);
   template <class Ended>
   void turn(Ended ended) noexcept;
 
-  const run_options options_;
-  kernel& kernel_;
-  detail::helper_pool helpers_;
-  detail::frame_depot depot_;
-  detail::worker worker_;
-  detail::guest_list guests_;
+  const std::unique_ptr<parts> parts_;
 };
 
 }  // namespace weft

@@ -4,9 +4,6 @@
 // a task that came by on(). A scheduler ends no earlier than its guests; when it shuts down it stops
 // them and waits.
 
-#include <condition_variable>
-#include <mutex>
-
 #include "weft/runtime/child.hpp"
 #include "weft/runtime/group_state.hpp"
 
@@ -35,11 +32,13 @@ class guest : public group_state {
   guest* behind_ = nullptr;
 };
 
-/// Runs a guest's task and keeps what became of it.
+/// Runs a guest's task and keeps what became of it. The task's frame goes before the guest ends: what its
+/// parameters refer to need not outlive the run.
 template <class T>
-child<void> run_guest(task<T> body, outcome<T>& out) {
-  body_awaiter<T> awaited(body);
+child<void> run_guest(task<T> main, outcome<T>& out) {
   try {
+    task<T> body = std::move(main);
+    body_awaiter<T> awaited(body);
     if constexpr (std::is_void_v<T>) {
       co_await awaited;
     } else {
@@ -50,48 +49,5 @@ child<void> run_guest(task<T> body, outcome<T>& out) {
     out.set_exception(std::current_exception());
   }
 }
-
-/// The guests of one scheduler. Thread: any.
-class guest_list {
- public:
-  [[nodiscard]] bool admit(guest& g) noexcept {
-    const std::lock_guard guard(mutex_);
-    if (closed_) return false;
-    g.behind_ = first_;
-    if (first_ != nullptr) first_->before_ = &g;
-    first_ = &g;
-    return true;
-  }
-  void dismiss(guest& g) noexcept {
-    const std::lock_guard guard(mutex_);
-    (g.before_ != nullptr ? g.before_->behind_ : first_) = g.behind_;
-    if (g.behind_ != nullptr) g.behind_->before_ = g.before_;
-    if (first_ == nullptr) none_.notify_all();
-  }
-  /// Refuses new ones and asks all to stop.
-  void close() noexcept {
-    const std::lock_guard guard(mutex_);
-    closed_ = true;
-    for (guest* g = first_; g != nullptr; g = g->behind_) g->request_stop();
-  }
-  void reopen() noexcept {
-    const std::lock_guard guard(mutex_);
-    closed_ = false;
-  }
-  bool empty() const noexcept {
-    const std::lock_guard guard(mutex_);
-    return first_ == nullptr;
-  }
-  void wait_until_empty() noexcept {
-    std::unique_lock guard(mutex_);
-    none_.wait(guard, [this] { return first_ == nullptr; });
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable none_;
-  guest* first_ = nullptr;
-  bool closed_ = false;
-};
 
 }  // namespace weft::detail

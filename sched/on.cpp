@@ -17,8 +17,9 @@ bool away::await_suspend(std::coroutine_handle<>) noexcept {
   }
   started_ = true;
   root_->start(*this);
-  release();
+  // The task may have ended by now. Then it is this release that completes the wait, which locks the strand.
   s.commit_wait();
+  release();
   return true;
 }
 

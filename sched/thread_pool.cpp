@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/thread_pool.hpp"
 
+#include <condition_variable>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "weft/io/helper_pool.hpp"
 #include "weft/io/ring.hpp"
+#include "weft/runtime/frame_cache.hpp"
+#include "weft/sched/detail/guest_list.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
@@ -11,13 +18,35 @@ namespace weft {
 
 /// A worker, its thread and its ring.
 struct thread_pool::seat {
-  seat(thread_pool& pool, unsigned index) : worker(pool, index, &pool.depot_) {}
+  seat(thread_pool& pool, unsigned index, detail::frame_depot& depot)
+      : worker(pool, index, &depot) {}
 
   detail::worker worker;
   std::unique_ptr<detail::ring> ring;
   std::exception_ptr refused;  // why the ring could not be opened
-  unsigned last_victim = 0;  // looked at first: where there was work there may be more
+  unsigned last_victim = 0;    // looked at first: where there was work there may be more
   std::thread thread;
+};
+
+struct thread_pool::parts {
+  explicit parts(const run_options& o)
+      : options(o),
+        kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
+        helpers(kernel, o.helpers_max) {}
+
+  const run_options options;
+  weft::kernel& kernel;
+  detail::helper_pool helpers;
+  detail::frame_depot depot;
+  detail::guest_list guests;
+  detail::mailbox inbox;  // whoever comes first delivers
+  std::vector<std::unique_ptr<seat>> seats;
+
+  // The start: nobody works before every ring is open, since any may have to ring any other's bell.
+  std::mutex gate;
+  std::condition_variable gate_changed;
+  unsigned opened = 0;
+  bool go = false;
 };
 
 namespace {
@@ -29,113 +58,122 @@ unsigned workers_wanted(const run_options& o) noexcept {
 }  // namespace
 
 thread_pool::thread_pool(run_options options)
-    : scheduler(true, workers_wanted(options)),
-      options_(options),
-      kernel_(options.kernel != nullptr ? *options.kernel : system_kernel()),
-      helpers_(kernel_, options.helpers_max) {
+    : scheduler(true, workers_wanted(options)), parts_(std::make_unique<parts>(options)) {
+  auto& seats = parts_->seats;
   const unsigned count = workers_wanted(options);
-  seats_.reserve(count);
-  for (unsigned i = 0; i < count; ++i) seats_.push_back(std::make_unique<seat>(*this, i));
-  if (options.trace != nullptr)
-    for (auto& s : seats_)
-      s->worker.trace =
-          &options.trace->add_lane("worker " + std::to_string(s->worker.index));
+  seats.reserve(count);
+  for (unsigned i = 0; i < count; ++i) {
+    seats.push_back(std::make_unique<seat>(*this, i, parts_->depot));
+    if (options.trace != nullptr)
+      seats[i]->worker.trace = &options.trace->add_lane("worker " + std::to_string(i));
+  }
+  start_threads();
+}
 
+void thread_pool::start_threads() {
+  parts& p = *parts_;
   std::exception_ptr refused;
+  unsigned started = 0;
   try {
-    for (auto& s : seats_)
-      s->thread = std::thread([this, &seat = *s] {
-        open_seat(seat);
+    for (auto& s : p.seats) {
+      s->thread = std::thread([this, &self = *s] {
+        open_seat(self);
         wait_for_the_others();
-        work(seat);
+        work(self);
       });
+      ++started;
+    }
   } catch (...) {
     refused = std::current_exception();
   }
-  unsigned started = 0;
-  for (auto& s : seats_) started += s->thread.joinable() ? 1 : 0;
-  std::unique_lock lock(gate_mutex_);
-  gate_changed_.wait(lock, [&] { return opened_ == started; });
-  for (auto& s : seats_)
+  std::unique_lock lock(p.gate);
+  p.gate_changed.wait(lock, [&] { return p.opened == started; });
+  for (auto& s : p.seats)
     if (refused == nullptr) refused = s->refused;
   if (refused != nullptr)
-    for (auto& s : seats_) (void)s->worker.parking.terminate();
-  go_ = true;
+    for (auto& s : p.seats) (void)s->worker.parking.terminate();
+  p.go = true;
   lock.unlock();
-  gate_changed_.notify_all();
+  p.gate_changed.notify_all();
   if (refused == nullptr) return;
-  for (auto& s : seats_)
+  for (auto& s : p.seats)
     if (s->thread.joinable()) s->thread.join();
   std::rethrow_exception(refused);
 }
 
-void thread_pool::wait_for_the_others() noexcept {
-  std::unique_lock lock(gate_mutex_);
-  ++opened_;
-  gate_changed_.notify_all();
-  gate_changed_.wait(lock, [this] { return go_; });
-}
-
-thread_pool::~thread_pool() {
-  WEFT_ASSERT(detail::current_worker() == nullptr || detail::current_worker()->home != this,
-              "a thread_pool was destroyed on one of its own workers: it would join itself");
-  guests_.close();
-  guests_.wait_until_empty();
-  end_threads();
-  while (somebody_sends()) std::this_thread::yield();
-  detail::discard_posted(shared_inbox_);
-}
-
-void thread_pool::end_threads() noexcept {
-  for (auto& s : seats_)
-    if (s->worker.parking.terminate()) s->ring->ring_doorbell();
-  for (auto& s : seats_) s->thread.join();
-}
-
-void thread_pool::open_seat(seat& s) {
+void thread_pool::open_seat(seat& s) noexcept {
   try {
-    s.ring = std::make_unique<detail::ring>(kernel_, s.worker, helpers_, options_.queue);
+    s.ring = std::make_unique<detail::ring>(parts_->kernel, s.worker, parts_->helpers,
+                                            parts_->options.queue);
     s.worker.ring = s.ring.get();
   } catch (...) {
     s.refused = std::current_exception();
   }
 }
 
+void thread_pool::wait_for_the_others() noexcept {
+  parts& p = *parts_;
+  std::unique_lock lock(p.gate);
+  ++p.opened;
+  p.gate_changed.notify_all();
+  p.gate_changed.wait(lock, [&] { return p.go; });
+}
+
+thread_pool::~thread_pool() {
+  parts& p = *parts_;
+  WEFT_ASSERT(detail::current_worker() == nullptr || detail::current_worker()->home != this,
+              "a thread_pool was destroyed on one of its own workers: it would join itself");
+  p.guests.close();
+  p.guests.wait_until_empty();
+  for (auto& s : p.seats)
+    if (s->worker.parking.terminate()) s->ring->ring_doorbell();
+  for (auto& s : p.seats) s->thread.join();
+  while (somebody_sends()) std::this_thread::yield();
+  detail::discard_posted(p.inbox);
+}
+
+unsigned thread_pool::workers() const noexcept {
+  return static_cast<unsigned>(parts_->seats.size());
+}
+
 void thread_pool::send(detail::message& m) noexcept {
   const sending guard(*this);
-  shared_inbox_.push(m);
+  parts_->inbox.push(m);
   notify_pushed();
 }
 
 void thread_pool::send_to(detail::worker& w, detail::message& m) noexcept {
   const sending guard(*this);
   w.inbox.push(m);
-  wake(w);
-}
-
-std::int64_t thread_pool::now() noexcept { return kernel_.now(); }
-
-void thread_pool::wake(detail::worker& w) noexcept {
   if (w.parking.unpark()) w.ring->ring_doorbell();
 }
 
+std::int64_t thread_pool::now() noexcept { return parts_->kernel.now(); }
+
+bool thread_pool::admit(detail::guest& g) noexcept { return parts_->guests.admit(g); }
+
+void thread_pool::dismiss(detail::guest& g) noexcept { parts_->guests.dismiss(g); }
+
 void thread_pool::wake_one() noexcept {
   const int sleeper = idle_.claim_sleeper();
-  if (sleeper >= 0) wake(seats_[static_cast<std::size_t>(sleeper)]->worker);
+  if (sleeper < 0) return;
+  detail::worker& w = parts_->seats[static_cast<std::size_t>(sleeper)]->worker;
+  if (w.parking.unpark()) w.ring->ring_doorbell();
 }
 
 bool thread_pool::work_anywhere() const noexcept {
-  if (!shared_inbox_.empty()) return true;
-  for (const auto& s : seats_)
+  if (!parts_->inbox.empty()) return true;
+  for (const auto& s : parts_->seats)
     if (!s->worker.fifo.empty() || !s->worker.forks.empty()) return true;
   return false;
 }
 
 /// A forked child of another worker, the oldest, else half of its woken tasks.
 detail::suspended* thread_pool::steal(seat& thief) noexcept {
-  const std::size_t count = seats_.size();
+  auto& seats = parts_->seats;
+  const std::size_t count = seats.size();
   for (std::size_t i = 0; i < count; ++i) {
-    seat& victim = *seats_[(thief.last_victim + i) % count];
+    seat& victim = *seats[(thief.last_victim + i) % count];
     if (&victim == &thief) continue;
     detail::suspended* s = victim.worker.forks.steal();
     if (s == nullptr) s = thief.worker.fifo.steal_from(victim.worker.fifo);
@@ -155,7 +193,7 @@ void thread_pool::work(seat& self) noexcept {
     searching = false;
   };
   while (!w.parking.terminated()) {
-    detail::deliver_messages(w, shared_inbox_);
+    detail::deliver_messages(w, parts_->inbox);
     detail::look_around(w);
     if (!w.fifo.empty() || !w.forks.empty()) {
       end_search();

@@ -4,13 +4,8 @@
 // time, so what they share has to be guarded. Each worker has its own ring; a worker that runs dry
 // steals from the others, and one that finds nothing sleeps in its ring.
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <thread>
-#include <vector>
 
-#include "weft/io/helper_pool.hpp"
 #include "weft/sched/detail/main_task.hpp"
 #include "weft/sched/guest.hpp"
 #include "weft/sched/post.hpp"
@@ -53,39 +48,27 @@ class thread_pool final : public scheduler {
     send(detail::make_posted(std::forward<F>(fn)));
   }
 
-  unsigned workers() const noexcept { return static_cast<unsigned>(seats_.size()); }
+  unsigned workers() const noexcept;
 
   void send(detail::message& m) noexcept override;
   void send_to(detail::worker& w, detail::message& m) noexcept override;
   std::int64_t now() noexcept override;
-  bool admit(detail::guest& g) noexcept override { return guests_.admit(g); }
-  void dismiss(detail::guest& g) noexcept override { guests_.dismiss(g); }
+  bool admit(detail::guest& g) noexcept override;
+  void dismiss(detail::guest& g) noexcept override;
 
  private:
   struct seat;
+  struct parts;
 
   void wake_one() noexcept override;
-  void wake(detail::worker& w) noexcept;
-  void work(seat& s) noexcept;
-  void open_seat(seat& s);
+  void start_threads();
+  void open_seat(seat& s) noexcept;
   void wait_for_the_others() noexcept;
+  void work(seat& self) noexcept;
   detail::suspended* steal(seat& thief) noexcept;
   bool work_anywhere() const noexcept;
-  void end_threads() noexcept;
 
-  const run_options options_;
-  kernel& kernel_;
-  detail::helper_pool helpers_;
-  detail::frame_depot depot_;
-  detail::guest_list guests_;
-  detail::mailbox shared_inbox_;  // whoever comes first delivers
-  std::vector<std::unique_ptr<seat>> seats_;
-
-  // The start: nobody works before every ring is open, since any may have to ring any other's bell.
-  std::mutex gate_mutex_;
-  std::condition_variable gate_changed_;
-  unsigned opened_ = 0;
-  bool go_ = false;
+  const std::unique_ptr<parts> parts_;
 };
 
 }  // namespace weft

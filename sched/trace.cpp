@@ -2,6 +2,7 @@
 // event format. The picture is drawn in trace_svg.cpp.
 #include "weft/sched/trace.hpp"
 
+#include "weft/sched/detail/trace_bars.hpp"
 #include "weft/sched/detail/trace_text.hpp"
 
 #include <fmt/format.h>
@@ -65,15 +66,12 @@ public:
                      what, pid, tid, tid != 0 ? tid : pid));
   }
 
-  void span(const trace_span& s, std::size_t pid, std::size_t tid) {
-    const std::string name =
-        s.name != nullptr ? detail::short_function_name(s.name) : fmt::format("task {}", s.task);
-    std::string args = fmt::format(R"("task":{})", s.task);
-    if (s.file != nullptr) {
-      fmt::format_to(std::back_inserter(args), R"(,"stopped at":"{}:{}")", json_text(s.file),
-                     s.line);
+  void span(const trace_span& s, const detail::trace_task& task, std::size_t pid, std::size_t tid) {
+    std::string args = fmt::format(R"("task":{})", task.number);
+    if (s.file != nullptr && *s.file != '\0') {
+      fmt::format_to(std::back_inserter(args), R"(,"after":"{}:{}")", json_text(s.file), s.line);
     }
-    event(name, s.begin_ns, s.end_ns, pid, tid, args);
+    event(task.function(), s.begin_ns, s.end_ns, pid, tid, args);
   }
 
   void hole(const trace_lane& lane, std::size_t pid, std::size_t tid) {
@@ -161,12 +159,16 @@ std::string trace_recording::perfetto() const {
       std::string title = fmt::format("{}{}{}", g.title, separator, s.title);
       events.metadata("process_name", pid, 0, title.empty() ? "weft" : title);
       events.order("process_sort_index", pid, 0);
+      const detail::trace_tasks tasks = detail::tasks_of(s);
       std::size_t tid = 0;
       for (const auto& lane : s.lanes) {
         ++tid;
         events.metadata("thread_name", pid, tid, lane->name());
         events.order("thread_sort_index", pid, tid);
-        for (std::size_t i = 0; i < lane->size(); ++i) events.span((*lane)[i], pid, tid);
+        for (std::size_t i = 0; i < lane->size(); ++i) {
+          const trace_span& span = (*lane)[i];
+          events.span(span, tasks.at(span.task), pid, tid);
+        }
         if (lane->dropped() != 0) events.hole(*lane, pid, tid);
       }
     }

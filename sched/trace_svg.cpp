@@ -67,15 +67,33 @@ struct axis {
   }
 };
 
+/// What is drawn of a section, whatever the resolution.
+struct panel {
+  explicit panel(const trace_recording::section& s)
+      : section{&s}, rows{detail::rows_of(s)}, summary{detail::summary_of(s)},
+        tasks{detail::tasks_of(s)} {}
+
+  const trace_recording::section* section;
+  std::vector<detail::trace_row> rows;
+  detail::trace_summary summary;
+  detail::trace_tasks tasks;
+};
+
+struct panel_group {
+  explicit panel_group(const trace_recording::group& g)
+      : title{g.title}, panels(g.sections.begin(), g.sections.end()) {}
+
+  std::string_view title;
+  std::vector<panel> panels;
+};
+
 class drawing {
 public:
   explicit drawing(double resolution_px) : resolution_px_{resolution_px} {}
 
-  void draw(const trace_recording::group& group) {
+  void draw(const panel_group& group) {
     std::int64_t extent = 0;
-    for (const auto& section : group.sections) {
-      extent = std::max(extent, detail::summary_of(section).extent_ns());
-    }
+    for (const panel& p : group.panels) extent = std::max(extent, p.summary.extent_ns());
     if (!group.title.empty()) {
       y_ += 34;
       text(24, y_, "h", group.title);
@@ -85,7 +103,7 @@ public:
       text(24, y_, "m", "Nothing was recorded.");
     else
       labels({0, extent}, y_);
-    for (const auto& section : group.sections) draw(section, extent);
+    for (const panel& p : group.panels) draw(p, extent);
     y_ += 18;
   }
 
@@ -103,9 +121,9 @@ public:
   }
 
 private:
-  void draw(const trace_recording::section& section, std::int64_t group_extent_ns) {
-    const detail::trace_summary summary = detail::summary_of(section);
-    const std::vector<detail::trace_row> rows = detail::rows_of(section);
+  void draw(const panel& p, std::int64_t group_extent_ns) {
+    const trace_recording::section& section = *p.section;
+    const detail::trace_summary& summary = p.summary;
     if (!section.title.empty()) {
       y_ += 30;
       append(R"(<text x="24" y="{:.0f}" class="s">)", y_);
@@ -114,18 +132,18 @@ private:
              detail::duration_text(summary.extent_ns()));
     }
     y_ += 10;
-    if (group_extent_ns > 0) draw(rows, {summary.begin_ns, group_extent_ns});
+    if (group_extent_ns > 0) draw_rows(p, {summary.begin_ns, group_extent_ns});
     const double share = static_cast<double>(summary.extent_ns()) /
                          static_cast<double>(std::max<std::int64_t>(group_extent_ns, 1));
     if (share > 0 && share < magnify_below) {
       zoom(share * plot_width, 1 / share);
-      draw(rows, {summary.begin_ns, summary.extent_ns()});
+      draw_rows(p, {summary.begin_ns, summary.extent_ns()});
       y_ += 12;
       labels({summary.begin_ns, summary.extent_ns()}, y_);
       y_ += 4;
     }
-    const std::string note =
-        section.note + (section.note.empty() ? "" : " ") + facts(summary, rows.size());
+    const std::string note = section.note + (section.note.empty() ? "" : " ") +
+                             detail::facts_text(p.summary, p.tasks.size(), p.rows.size());
     for (const std::string& line : detail::wrapped(note, 160)) {
       y_ += 18;
       text(24, y_, "m", line);
@@ -133,9 +151,9 @@ private:
   }
 
   /// The rows with their names, tracks, grid and bars; leaves y_ below them.
-  void draw(const std::vector<detail::trace_row>& rows, const axis& time) {
+  void draw_rows(const panel& p, const axis& time) {
     const double top = y_;
-    for (const auto& row : rows) {
+    for (const auto& row : p.rows) {
       text(left - 10, y_ + 15.5, "e", detail::shortened(row.name, 16));
       append(R"(<path class="t" d="M{} {:.0f}h{:.0f}v{:.0f}H{}z"/>)", left, y_, plot_width,
              row_height, left);
@@ -147,13 +165,13 @@ private:
     }
     append("\"/>\n");
     double row_y = top;
-    for (const auto& row : rows) {
+    for (const auto& row : p.rows) {
       append("<g transform=\"translate({} {:.0f})\">\n", left, row_y);
       const double resolution_ns =
           static_cast<double>(time.extent_ns) * resolution_px_ / plot_width;
       for (const auto& bar :
            detail::bars_of(row, std::max<std::int64_t>(std::llround(resolution_ns), 1))) {
-        draw(bar, time);
+        draw(bar, p.tasks.at(bar.span->task), time);
       }
       for (const trace_lane* lane : row.lanes) {
         if (lane->dropped() == 0) continue;
@@ -166,62 +184,39 @@ private:
     }
   }
 
-  void draw(const detail::trace_bar& bar, const axis& time) {
+  void draw(const detail::trace_bar& bar, const detail::trace_task& task, const axis& time) {
     const double begin = time.x(bar.begin_ns);
     const double length = std::max(time.x(bar.end_ns) - begin, 1.0);  // a short one is still seen
     append("<path d=\"M{0:.1f} 0h{1:.1f}v{2:.0f}H{0:.1f}z\" fill=\"{3}\"", begin, length,
-           row_height, detail::task_colour(bar.span->task));
+           row_height, detail::task_colour(task.number));
     if (bar.stretches > 1) {
       const double busy = static_cast<double>(bar.busy_ns) /
                           static_cast<double>(std::max<std::int64_t>(bar.end_ns - bar.begin_ns, 1));
       append(" fill-opacity=\"{:.2f}\"", std::clamp(0.3 + 0.7 * busy, 0.3, 1.0));
     }
     append("><title>");
-    detail::append_xml(body_, tooltip(bar, time));
+    detail::append_xml(body_, tooltip(bar, task, time));
     append("</title></path>\n");
   }
 
-  static std::string tooltip(const detail::trace_bar& bar, const axis& time) {
+  static std::string tooltip(const detail::trace_bar& bar, const detail::trace_task& task,
+                             const axis& time) {
     const trace_span& span = *bar.span;
     const std::string at = detail::duration_text(bar.begin_ns - time.begin_ns);
-    const std::string name =
-        span.name != nullptr
-            ? fmt::format("{} (task {})",
-                          detail::shortened(detail::short_function_name(span.name), 48), span.task)
-            : fmt::format("task {}", span.task);
     if (bar.stretches > 1) {
       return fmt::format("{} stretches, {} busy of {} at {}; longest: {}", bar.stretches,
                          detail::duration_text(bar.busy_ns),
-                         detail::duration_text(bar.end_ns - bar.begin_ns), at, name);
+                         detail::duration_text(bar.end_ns - bar.begin_ns), at, task.text());
     }
-    std::string tip = fmt::format("{}: {} at {}", name, detail::duration_text(bar.busy_ns), at);
-    if (span.file != nullptr) {
+    std::string tip =
+        fmt::format("{}: {} at {}", task.text(), detail::duration_text(bar.busy_ns), at);
+    if (span.file != nullptr && *span.file != '\0') {
       const std::string_view file{span.file};
       const std::string_view base = file.substr(file.find_last_of('/') + 1);  // npos + 1 is 0
-      fmt::format_to(std::back_inserter(tip), "\nthen waits at {}:{}", detail::shortened(base, 40),
-                     span.line);
+      fmt::format_to(std::back_inserter(tip), "\nafter the co_await at {}:{}",
+                     detail::shortened(base, 40), span.line);
     }
     return tip;
-  }
-
-  static std::string facts(const detail::trace_summary& summary, std::size_t threads) {
-    if (summary.end_ns == summary.begin_ns) return "No task ran.";
-    const double average =
-        static_cast<double>(summary.busy_ns) / static_cast<double>(summary.extent_ns());
-    std::string out = fmt::format(
-        "{} task{} on {}: {} of work in {}, ", summary.tasks, summary.tasks == 1 ? "" : "s",
-        threads == 1 ? "one thread" : fmt::format("{} threads", threads),
-        detail::duration_text(summary.busy_ns), detail::duration_text(summary.extent_ns()));
-    out += threads == 1
-               ? fmt::format("busy {:.{}f} % of the time.", average * 100, average < 0.095 ? 1 : 0)
-               : fmt::format("{:.2f} threads busy on average.", average);
-    if (summary.dropped != 0) {
-      fmt::format_to(std::back_inserter(out),
-                     " The recording was full: {} stretches were not recorded "
-                     "(hatched, not counted).",
-                     summary.dropped);
-    }
-    return out;
   }
 
   /// A funnel from the part of the plot above, `from_width` wide, to the whole width of the one
@@ -275,11 +270,12 @@ private:
 
 std::string trace_recording::svg() const {
   const std::lock_guard lock{mutex_};
+  const std::vector<panel_group> parts(groups_.begin(), groups_.end());
   // A coarser resolution draws fewer bars; at the width of the plot a row is a bar or two.
   for (double resolution_px = 0.5;; resolution_px *= 2) {
     drawing picture{resolution_px};
-    for (const auto& g : groups_) picture.draw(g);
-    if (groups_.empty()) picture.draw({});
+    for (const panel_group& part : parts) picture.draw(part);
+    if (parts.empty()) picture.draw(panel_group{{}});
     std::string out = std::move(picture).finish();
     if (out.size() <= size_limit || resolution_px > plot_width) return out;
   }

@@ -1,23 +1,46 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/detail/main_task.hpp"
 
+#include <condition_variable>
+#include <mutex>
+
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/worker.hpp"
 
 namespace weft::detail {
 
-main_task_base::main_task_base(scheduler& home) : guest(home, &main_task_base::set_ended) {
-  if (current_worker() != nullptr) {
-    (void)try_close();
+struct main_task_base::signal {
+  std::mutex mutex;
+  std::condition_variable changed;
+};
+
+namespace {
+
+guest::ended_fn outside_a_task(guest::ended_fn f) {
+  if (current_worker() != nullptr)
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
-                            "run was called inside a task: it would block the task's own thread; "
+                            "run was called inside a task, whose thread it would block: "
                             "co_await the task, or weft::on(scheduler, task)");
-  }
+  return f;
+}
+
+}  // namespace
+
+main_task_base::main_task_base(scheduler& home)
+    : guest(home, outside_a_task(&main_task_base::set_ended)), signal_(new signal) {}
+
+main_task_base::~main_task_base() {
+  (void)try_close();  // still open when it was never started
+  delete signal_;
+}
+
+void main_task_base::wait() noexcept {
+  std::unique_lock lock(signal_->mutex);
+  signal_->changed.wait(lock, [this] { return ended_; });
 }
 
 void main_task_base::begin(child_base& root) {
   if (!home().admit(*this)) {
-    (void)try_close();
     root.drop_owner();
     throw std::system_error(std::make_error_code(std::errc::operation_canceled),
                             "run: the scheduler is shutting down");
@@ -28,9 +51,10 @@ void main_task_base::begin(child_base& root) {
 
 void main_task_base::set_ended(guest& g) noexcept {
   auto& self = static_cast<main_task_base&>(g);
-  const std::lock_guard guard(self.mutex_);
+  // Told under the lock: the one who waits frees all of this as soon as it gets the lock.
+  const std::lock_guard lock(self.signal_->mutex);
   self.ended_ = true;
-  self.changed_.notify_all();
+  self.signal_->changed.notify_all();
 }
 
 void main_task_base::rethrow(const std::exception_ptr& e) {

@@ -2,8 +2,6 @@
 #pragma once
 // The main task of a run: the guest that it runs in, its outcome, and the signal that all has ended.
 
-#include <condition_variable>
-#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -21,27 +19,23 @@ class main_task_base : public guest {
   virtual void start() = 0;
 
   /// Blocks the thread until everything has ended.
-  void wait() noexcept {
-    std::unique_lock guard(mutex_);
-    changed_.wait(guard, [this] { return ended_; });
-  }
+  void wait() noexcept;
   /// For the loop that drives it on this very thread.
   const bool& ended() const noexcept { return ended_; }
 
  protected:
-  ~main_task_base() = default;
+  ~main_task_base();
 
   void begin(child_base& root);
   [[noreturn]] static void rethrow(const std::exception_ptr& e);
 
  private:
+  struct signal;
   static void set_ended(guest& g) noexcept;
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool ended_ = false;
+  signal* const signal_;
+  bool ended_ = false;  // guarded by the signal's mutex
 };
-
 
 template <class T>
 class main_task final : public main_task_base {

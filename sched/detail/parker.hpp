@@ -13,6 +13,7 @@
 // R1: unpark sets notified -> prepare_park or resume takes it: what was done before the unpark (an
 //     item put into the worker's inbox) is seen by the worker that goes on.
 // R2: terminate sets terminated -> terminated sees it: what was done before it is seen as well.
+// R3: prepare_park parks -> unpark or terminate finds it parked: the doorbell is there to be rung.
 // Every transition is one read-modify-write of the same word, so a notification either comes before
 // the worker's `parked` and keeps it awake, or after it and finds it: no further order is needed.
 
@@ -29,8 +30,7 @@ public:
   /// Worker: announces a sleep. False, with the notification taken, when it must not begin.
   [[nodiscard]] bool prepare_park() noexcept {
     std::uint32_t expected = running;
-    // relaxed: says only that the worker sleeps, and finds nothing but its own `running`.
-    if (word_.compare_exchange_strong(expected, parked, std::memory_order_relaxed,
+    if (word_.compare_exchange_strong(expected, parked, std::memory_order_release,  // sync: R3
                                       std::memory_order_relaxed)) {
       return true;
     }
@@ -46,12 +46,12 @@ public:
   /// Anyone: makes the worker look again. True when the caller must ring its doorbell, because
   /// it sleeps or is about to and nobody else has taken that on.
   [[nodiscard]] bool unpark() noexcept {
-    return word_.fetch_or(notified, std::memory_order_release) == parked;  // sync: R1
+    return word_.fetch_or(notified, std::memory_order_acq_rel) == parked;  // sync: R1, R3
   }
 
   /// Anyone: ends all sleeping for good. True when the caller must ring the doorbell.
   [[nodiscard]] bool terminate() noexcept {
-    return word_.fetch_or(terminated_bit, std::memory_order_release) == parked;  // sync: R2
+    return word_.fetch_or(terminated_bit, std::memory_order_acq_rel) == parked;  // sync: R2, R3
   }
 
   [[nodiscard]] bool terminated() const noexcept {

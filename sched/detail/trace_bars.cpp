@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/detail/trace_bars.hpp"
 
+#include "weft/sched/detail/trace_text.hpp"
+
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <unordered_set>
+#include <iterator>
 
 namespace weft::detail {
 namespace {
@@ -21,11 +25,55 @@ std::int64_t length(const trace_span& span) {
   return std::max<std::int64_t>(span.end_ns - span.begin_ns, 0);
 }
 
+bool is_known(const char* text) { return text != nullptr && *text != '\0'; }
+
 bool follows(const trace_lane& lane, const trace_row& row) {
   return row.lanes.empty() || end_of(*row.lanes.back()) <= begin_of(lane);
 }
 
 }  // namespace
+
+std::string trace_task::text() const {
+  const std::string task = fmt::format("task {}", number);
+  return name == nullptr ? task : fmt::format("{} ({})", function(), task);
+}
+
+std::string trace_task::function() const {
+  if (name == nullptr) return fmt::format("task {}", number);
+  return shortened(short_function_name(name), 48);
+}
+
+std::string facts_text(const trace_summary& summary, std::size_t tasks, std::size_t threads) {
+  if (summary.end_ns == summary.begin_ns) return "No task ran.";
+  const double average =
+      static_cast<double>(summary.busy_ns) / static_cast<double>(summary.extent_ns());
+  std::string out = fmt::format("{} task{} on {}: {} of work in {}, ", tasks, tasks == 1 ? "" : "s",
+                                threads == 1 ? "one thread" : fmt::format("{} threads", threads),
+                                duration_text(summary.busy_ns), duration_text(summary.extent_ns()));
+  out += threads == 1
+             ? fmt::format("busy {:.{}f} % of the time.", average * 100, average < 0.095 ? 1 : 0)
+             : fmt::format("{:.2f} threads busy on average.", average);
+  if (summary.dropped != 0) {
+    fmt::format_to(std::back_inserter(out),
+                   " The recording was full: {} stretches were not recorded "
+                   "(hatched, not counted).",
+                   summary.dropped);
+  }
+  return out;
+}
+
+trace_tasks tasks_of(const trace_recording::section& section) {
+  trace_tasks tasks;
+  for (const auto& lane : section.lanes) {
+    for (std::size_t i = 0; i < lane->size(); ++i) {
+      const trace_span& span = (*lane)[i];
+      trace_task& task =
+          tasks.try_emplace(span.task, trace_task{tasks.size() + 1, nullptr}).first->second;
+      if (task.name == nullptr && is_known(span.name)) task.name = span.name;
+    }
+  }
+  return tasks;
+}
 
 std::vector<trace_row> rows_of(const trace_recording::section& section) {
   std::vector<trace_row> rows;
@@ -42,7 +90,6 @@ std::vector<trace_row> rows_of(const trace_recording::section& section) {
 
 trace_summary summary_of(const trace_recording::section& section) {
   trace_summary summary;
-  std::unordered_set<std::uint64_t> tasks;
   bool first = true;
   for (const auto& lane : section.lanes) {
     if (is_empty(*lane)) continue;
@@ -51,12 +98,10 @@ trace_summary summary_of(const trace_recording::section& section) {
     first = false;
     summary.dropped += lane->dropped();
     for (std::size_t i = 0; i < lane->size(); ++i) {
-      tasks.insert((*lane)[i].task);
       summary.busy_ns += length((*lane)[i]);
     }
   }
   summary.end_ns = std::max(summary.end_ns, summary.begin_ns);
-  summary.tasks = tasks.size();
   return summary;
 }
 

@@ -10,7 +10,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace weft::detail {
@@ -32,10 +34,27 @@ struct trace_summary {
   std::int64_t end_ns = 0;    // of the last span; 0 when there is none
   std::int64_t busy_ns = 0;   // of all rows together
   std::uint64_t dropped = 0;
-  std::size_t tasks = 0;
 
   std::int64_t extent_ns() const noexcept { return end_ns - begin_ns; }
 };
+
+/// A task's number and what it is called. Ids may be addresses, which say nothing to a reader:
+/// tasks are numbered from 1 in the order in which a section's lanes show them. A task that is
+/// first seen without a name gets the one that it shows later.
+struct trace_task {
+  std::size_t number;
+  const char* name;  // nullptr when unknown
+
+  std::string text() const;      // "fetch (task 3)", or "task 3"
+  std::string function() const;  // "fetch", or "task 3"
+};
+
+using trace_tasks = std::unordered_map<std::uint64_t, trace_task>;
+
+trace_tasks tasks_of(const trace_recording::section& section);
+
+/// A sentence for below the rows.
+std::string facts_text(const trace_summary& summary, std::size_t tasks, std::size_t threads);
 
 std::vector<trace_row> rows_of(const trace_recording::section& section);
 

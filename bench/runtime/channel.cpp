@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// What does it cost to send a number through a bounded channel (64), one to one and four to four?
+//
+// Measured: 100,000 numbers from the senders to the receivers, and the end of the channel; `per_item`
+// is one number. Included: making and joining the tasks or threads. With one worker the two sides take
+// turns, 64 numbers each; with two they may run side by side. Bound: the channel's lock, and a trip
+// through the ready queue whenever it is full or empty.
+// Baselines: a std::deque filled and emptied 64 at a time by one thread; a bounded queue of a mutex
+// and two condition variables between as many threads.
+
+#include "bench/support/measure.hpp"
+
+#include <weft/runtime/channel.hpp>
+#include <weft/runtime/task_group.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr std::size_t capacity = 64;
+constexpr std::uint64_t numbers = 100'000;
+constexpr std::uint64_t sum_of_all = numbers * (numbers - 1) / 2;
+
+using sum_type = std::atomic<std::uint64_t>;
+
+void add(sum_type& to, std::uint64_t part) {
+  to.fetch_add(part, std::memory_order_relaxed);  // relaxed: read after the join
+}
+
+weft::task<> send(weft::channel_sender<std::uint64_t> to, std::uint64_t from, std::uint64_t step) {
+  for (std::uint64_t i = from; i < numbers; i += step) co_await to.send(i);
+}
+
+weft::task<> receive(weft::channel_receiver<std::uint64_t> from, sum_type& to) {
+  std::uint64_t sum = 0;
+  for (;;) {
+    const std::optional<std::uint64_t> number = co_await from.receive();
+    if (!number) break;
+    sum += *number;
+  }
+  add(to, sum);
+}
+
+weft::task<> transfer(benchmark::State& state) {
+  const std::size_t pairs = bench::size(state, 0);
+  for (auto _ : state) {
+    sum_type sum{0};
+    auto body = [&](weft::task_group& group) -> weft::task<> {
+      auto ends = weft::channel<std::uint64_t>(capacity);
+      for (std::size_t i = 0; i < pairs; ++i) {
+        group.spawn(send, ends.sender, i, pairs);
+        group.spawn(receive, ends.receiver, std::ref(sum));
+      }
+      co_return;
+    };
+    co_await weft::with_task_group(body);
+    if (sum != sum_of_all) state.SkipWithError("lost a number");
+  }
+  bench::per_item(state, numbers);
+}
+void weft_channel(benchmark::State& state) {
+  weft::run({.workers = bench::workers(state, 1)}, transfer(state));
+}
+
+class blocking_queue {
+public:
+  void send(std::uint64_t number) {
+    std::unique_lock lock(mutex_);
+    has_room_.wait(lock, [this] { return queue_.size() < capacity; });
+    queue_.push_back(number);
+    lock.unlock();
+    has_number_.notify_one();
+  }
+  std::optional<std::uint64_t> receive() {
+    std::unique_lock lock(mutex_);
+    has_number_.wait(lock, [this] { return !queue_.empty() || closed_; });
+    if (queue_.empty()) return std::nullopt;
+    const std::uint64_t number = queue_.front();
+    queue_.pop_front();
+    lock.unlock();
+    has_room_.notify_one();
+    return number;
+  }
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    has_number_.notify_all();
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable has_room_;
+  std::condition_variable has_number_;
+  std::deque<std::uint64_t> queue_;
+  bool closed_ = false;
+};
+
+void mutex_condvar(benchmark::State& state) {
+  const std::size_t pairs = bench::size(state, 0);
+  for (auto _ : state) {
+    sum_type sum{0};
+    blocking_queue queue;
+    std::vector<std::jthread> receivers;
+    std::vector<std::jthread> senders;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      senders.emplace_back([&queue, i, pairs] {
+        for (std::uint64_t n = i; n < numbers; n += pairs) queue.send(n);
+      });
+      receivers.emplace_back([&] {
+        std::uint64_t part = 0;
+        while (const auto number = queue.receive()) part += *number;
+        add(sum, part);
+      });
+    }
+    senders.clear();
+    queue.close();
+    receivers.clear();
+    if (sum != sum_of_all) state.SkipWithError("lost a number");
+  }
+  bench::per_item(state, numbers);
+}
+
+void std_deque(benchmark::State& state) {
+  for (auto _ : state) {
+    std::uint64_t sum = 0;
+    std::deque<std::uint64_t> queue;
+    for (std::uint64_t i = 0; i < numbers;) {
+      for (; i < numbers && queue.size() < capacity; ++i) queue.push_back(i);
+      for (; !queue.empty(); queue.pop_front()) sum += queue.front();
+    }
+    if (sum != sum_of_all) state.SkipWithError("lost a number");
+  }
+  bench::per_item(state, numbers);
+}
+
+}  // namespace
+
+BENCHMARK(weft_channel)
+    ->Name("runtime/channel/weft")
+    ->ArgNames({"pairs", "workers"})
+    ->ArgsProduct({{1, 4}, {1, 2}})
+    ->Unit(benchmark::kMicrosecond)
+    ->Apply(bench::wall_clock);
+BENCHMARK(mutex_condvar)
+    ->Name("runtime/channel/mutex_condvar")
+    ->ArgName("pairs")
+    ->Arg(1)
+    ->Arg(4)
+    ->Unit(benchmark::kMicrosecond)
+    ->Apply(bench::wall_clock);
+BENCHMARK(std_deque)
+    ->Name("runtime/channel/std_deque")
+    ->Unit(benchmark::kMicrosecond)
+    ->Apply(bench::wall_clock);

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// What does locking a mutex that nobody holds cost?
+//
+// Measured: `auto lock = co_await m.lock()` and its end, with one addition inside. Not measured:
+// contention. Bound: one atomic exchange for the lock and one for the unlock, each of which guards
+// the number of permits and the list of waiters by a spin lock.
+// Baselines: one compare-and-exchange and one exchange, the least that a lock can do; std::mutex.
+
+#include "bench/support/measure.hpp"
+
+#include <weft/runtime/mutex.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace {
+
+weft::task<> lock_often(benchmark::State& state) {
+  weft::mutex m;
+  std::int64_t sum = 0;
+  for (auto _ : state) {
+    const auto lock = co_await m.lock();
+    benchmark::DoNotOptimize(++sum);
+  }
+  bench::expect(state, sum == state.iterations(), "wrong sum");
+}
+void weft_mutex(benchmark::State& state) {
+  weft::run({.workers = bench::workers(state, 0)}, lock_often(state));
+}
+
+void compare_exchange(benchmark::State& state) {
+  std::atomic<bool> locked{false};
+  std::int64_t sum = 0;
+  for (auto _ : state) {
+    bool expected = false;
+    // sync: the exchange below (release) -> acquire, as in a lock
+    if (locked.compare_exchange_strong(expected, true, std::memory_order_acquire))
+      benchmark::DoNotOptimize(++sum);
+    locked.exchange(false, std::memory_order_release);
+  }
+  bench::expect(state, sum == state.iterations(), "wrong sum");
+}
+
+void std_mutex(benchmark::State& state) {
+  std::mutex m;
+  std::int64_t sum = 0;
+  for (auto _ : state) {
+    const std::lock_guard lock(m);
+    benchmark::DoNotOptimize(++sum);
+  }
+  bench::expect(state, sum == state.iterations(), "wrong sum");
+}
+
+}  // namespace
+
+BENCHMARK(weft_mutex)
+    ->Name("runtime/mutex/weft")
+    ->ArgName("workers")
+    ->Arg(1)
+    ->Arg(2)
+    ->Apply(bench::wall_clock);
+BENCHMARK(compare_exchange)->Name("runtime/mutex/compare_exchange")->Apply(bench::wall_clock);
+BENCHMARK(std_mutex)->Name("runtime/mutex/std_mutex")->Apply(bench::wall_clock);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What the benchmarks share: how they are timed, how a result is checked, and the time per item as a
+// counter beside the time of an iteration. Time is wall-clock time, since tasks may change threads;
+// the CPU column is that of the whole process.
+
+#include <weft/sched/run.hpp>
+
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+
+namespace bench {
+
+/// For ->Apply: what all benchmarks have in common.
+inline void wall_clock(benchmark::internal::Benchmark* b) {
+  b->UseRealTime()->MeasureProcessCPUTime();
+}
+
+/// Marks the benchmark as wrong; nothing it measured counts then.
+inline void expect(benchmark::State& state, bool right, const char* what) {
+  if (!right) state.SkipWithError(what);
+}
+
+/// Adds the time of one of the `items` of an iteration as a counter.
+inline void per_item(benchmark::State& state, std::size_t items) {
+  using benchmark::Counter;
+  state.counters["per_item"] =
+      Counter(static_cast<double>(items), Counter::kIsIterationInvariantRate | Counter::kInvert);
+}
+
+inline unsigned workers(const benchmark::State& state, std::size_t argument) {
+  return static_cast<unsigned>(state.range(argument));
+}
+inline std::size_t size(const benchmark::State& state, std::size_t argument) {
+  return static_cast<std::size_t>(state.range(argument));
+}
+
+}  // namespace bench

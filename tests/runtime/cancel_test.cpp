@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+// Cancel against completion, for everything that a task can wait for here, in every order. What is granted
+// once is received once: by the waiter, or, when that was cancelled, by whoever comes next.
+#include "weft/runtime/as_result.hpp"
+#include "weft/runtime/channel.hpp"
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/mutex.hpp"
+#include "weft/runtime/semaphore.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/run.hpp"
+
+#include "support/both_schedulers.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace weft;
+using namespace std::chrono_literals;
+using tests::on_both;
+
+namespace {
+
+// A rig holds one thing to wait for: wait() is true when it was granted and false when cancelled; grant()
+// grants it once; left_over() says whether a grant lies there that nobody has received.
+
+struct event_rig {
+  void start(task_group&) {}
+  task<bool> wait() {
+    const result<void> r = co_await as_result(gate.wait());
+    if (r) gate.reset();
+    co_return r.has_value();
+  }
+  void grant() { gate.set(); }
+  bool left_over() const { return gate.is_set(); }
+
+  event gate;
+};
+
+struct semaphore_rig {
+  void start(task_group&) {}
+  task<bool> wait() {
+    result<semaphore_permit> r = co_await as_result(permits.acquire());
+    if (!r) co_return false;
+    kept.push_back(std::move(*r));
+    co_return true;
+  }
+  void grant() { permits.release(); }
+  bool left_over() const { return permits.available() != 0; }
+
+  semaphore permits{0};
+  std::vector<semaphore_permit> kept;
+};
+
+struct mutex_rig {
+  mutex_rig() : holder(m.try_lock()) {}
+  void start(task_group&) {}
+  task<bool> wait() {
+    result<mutex_lock> r = co_await as_result(m.lock());
+    if (!r) co_return false;
+    holder.emplace(std::move(*r));
+    co_return true;
+  }
+  void grant() {
+    std::optional<mutex_lock> lock = std::move(holder);
+    lock->unlock();
+  }
+  bool left_over() { return m.try_lock().has_value(); }
+
+  mutex m;
+  std::optional<mutex_lock> holder;
+};
+
+struct receive_rig {
+  void start(task_group&) {}
+  task<bool> wait() {
+    const result<std::optional<int>> r = co_await as_result(ends.receiver.receive());
+    co_return r.has_value();
+  }
+  void grant() { CHECK(ends.sender.try_send(1)); }
+  bool left_over() {
+    const bool left = ends.receiver.try_receive().has_value();
+    if (left) grant();
+    return left;
+  }
+
+  channel_ends<int> ends = channel<int>(1);
+};
+
+/// The grant is the room that a receiver makes; it is left over while the channel isn't full.
+struct send_rig {
+  send_rig() { CHECK(ends.sender.try_send("first")); }
+  void start(task_group&) {}
+  task<bool> wait() {
+    std::string value = "a value that must not get lost on its way";
+    const result<void> r = co_await as_result(ends.sender.send(std::move(value)));
+    if (!r) CHECK(value == "a value that must not get lost on its way");
+    co_return r.has_value();
+  }
+  void grant() { CHECK(ends.receiver.try_receive().has_value()); }
+  bool left_over() {
+    if (!ends.sender.try_send("probe")) return false;
+    grant();
+    return true;
+  }
+
+  channel_ends<std::string> ends = channel<std::string>(1);
+};
+
+struct rendezvous_rig {
+  void start(task_group&) {}
+  task<bool> wait() {
+    std::string value = "a value that must not get lost on its way";
+    const result<void> r = co_await as_result(ends.sender.send(std::move(value)));
+    if (!r) CHECK(value == "a value that must not get lost on its way");
+    co_return r.has_value();
+  }
+  /// A receiver takes the value of a sender who waits; without one there is nothing to grant yet.
+  void grant() { open = !ends.receiver.try_receive().has_value(); }
+  bool left_over() const { return open; }
+
+  channel_ends<std::string> ends = channel<std::string>(0);
+  bool open = false;
+};
+
+struct join_rig {
+  void start(task_group& g) {
+    handle.emplace(g.spawn([](event& e) -> task<int> {
+      co_await e.wait();
+      co_return 1;
+    }, std::ref(gate)));
+  }
+  task<bool> wait() {
+    const result<int> r = co_await as_result(*handle);
+    if (r) taken = true;
+    co_return r.has_value();
+  }
+  void grant() { gate.set(); }
+  bool left_over() const { return gate.is_set() && !taken; }
+
+  event gate;
+  std::optional<join_handle<int>> handle;
+  bool taken = false;
+};
+
+enum class order { stop_before, stop_while_waiting, grant_then_stop, stop_then_grant, stop_after };
+
+task<> yield_a_little(int times) {
+  for (int i = 0; i < times; ++i) {
+    (void)co_await as_result(yield());
+  }
+}
+
+struct outcome_of_wait {
+  std::atomic<int> resumes = 0;
+  std::atomic<bool> granted = false;
+};
+
+template <class Rig>
+task<> wait_once(Rig& rig, outcome_of_wait& out) {
+  const bool granted = co_await rig.wait();
+  out.granted = granted;
+  ++out.resumes;
+}
+
+template <class Rig>
+task<> act_in_order(order o, Rig& rig, outcome_of_wait& out, task_group& g) {
+  if (o == order::stop_before) g.cancel();
+  g.spawn(wait_once<Rig>, std::ref(rig), std::ref(out));
+  co_await yield_a_little(20);
+  if (o == order::grant_then_stop) rig.grant();
+  if (o == order::stop_after) {
+    rig.grant();
+    while (out.resumes == 0) {
+      co_await yield();
+    }
+  }
+  g.cancel();
+  if (o == order::stop_then_grant) rig.grant();
+}
+
+/// After any history: what was granted and not received is there, and a new waiter gets through.
+template <class Rig>
+task<> check_nothing_lost(Rig& rig, const outcome_of_wait& out, bool was_granted) {
+  CHECK(out.resumes == 1);
+  const bool left = rig.left_over();
+  if (was_granted) {
+    CHECK(left != out.granted);
+  } else {
+    CHECK_FALSE(out.granted);
+    CHECK_FALSE(left);
+  }
+}
+
+template <class Rig>
+task<> one_history(order o) {
+  Rig rig;
+  outcome_of_wait out;
+  auto outer = [&](task_group& g) -> task<> {
+    rig.start(g);
+    auto inner = [&](task_group& waiting) -> task<> {
+      return act_in_order(o, rig, out, waiting);
+    };
+    co_await with_task_group(inner);
+    const bool was_granted = o != order::stop_before && o != order::stop_while_waiting;
+    co_await check_nothing_lost(rig, out, was_granted);
+    if (o == order::grant_then_stop || o == order::stop_after) CHECK(out.granted);
+    if constexpr (!std::is_same_v<Rig, join_rig>) {
+      // The next waiter is served, whatever became of the one before.
+      outcome_of_wait next;
+      auto once_more = [&](task_group& second) -> task<> {
+        second.spawn(wait_once<Rig>, std::ref(rig), std::ref(next));
+        co_await yield_a_little(20);
+        if (next.resumes == 0) rig.grant();
+        while (next.resumes == 0) {
+          co_await yield();
+        }
+        second.cancel();
+      };
+      co_await with_task_group(once_more);
+      CHECK(next.granted);
+    } else {
+      rig.grant();
+    }
+  };
+  co_await with_task_group(outer);
+}
+
+/// A stop and a grant from two tasks at once, the one or the other a few steps ahead.
+template <class Rig>
+task<> one_race(int stop_delay, int grant_delay) {
+  Rig rig;
+  outcome_of_wait out;
+  auto outer = [&](task_group& g) -> task<> {
+    rig.start(g);
+    auto inner = [&](task_group& waiting) -> task<> {
+      waiting.spawn(wait_once<Rig>, std::ref(rig), std::ref(out));
+      waiting.spawn([](task_group& group, int delay) -> task<> {
+        co_await yield_a_little(delay);
+        group.cancel();
+      }, std::ref(waiting), stop_delay);
+      waiting.spawn([](Rig& r, int delay) -> task<> {
+        co_await yield_a_little(delay);
+        r.grant();
+      }, std::ref(rig), grant_delay);
+      co_return;
+    };
+    co_await with_task_group(inner);
+    if constexpr (!std::is_same_v<Rig, rendezvous_rig>) {
+      co_await check_nothing_lost(rig, out, true);
+    } else {
+      CHECK(out.resumes == 1);
+    }
+  };
+  co_await with_task_group(outer);
+}
+
+}  // namespace
+
+#define WAITS_FOR event_rig, semaphore_rig, mutex_rig, receive_rig, send_rig, join_rig
+
+TEST_SUITE("runtime/cancel") {
+  TEST_CASE_TEMPLATE("a wait under a stopped scope is refused and takes nothing", Rig, WAITS_FOR,
+                     rendezvous_rig) {
+    on_both([](const run_options& options) { run(options, one_history<Rig>(order::stop_before)); });
+  }
+
+  TEST_CASE_TEMPLATE("a stop ends a wait, and the next grant goes to the next waiter", Rig,
+                     WAITS_FOR) {
+    on_both([](const run_options& options) {
+      run(options, one_history<Rig>(order::stop_while_waiting));
+    });
+  }
+
+  TEST_CASE_TEMPLATE("what was granted before a stop is delivered", Rig, WAITS_FOR,
+                     rendezvous_rig) {
+    on_both([](const run_options& options) {
+      run(options, one_history<Rig>(order::grant_then_stop));
+    });
+  }
+
+  TEST_CASE_TEMPLATE("a grant in the turn of the stop is delivered, or left for the next", Rig,
+                     WAITS_FOR) {
+    on_both([](const run_options& options) {
+      run(options, one_history<Rig>(order::stop_then_grant));
+    });
+  }
+
+  TEST_CASE_TEMPLATE("a stop after the grant was received changes nothing", Rig, WAITS_FOR,
+                     rendezvous_rig) {
+    on_both([](const run_options& options) { run(options, one_history<Rig>(order::stop_after)); });
+  }
+
+  TEST_CASE_TEMPLATE("a stop that races with a grant loses nothing and resumes once", Rig,
+                     WAITS_FOR, rendezvous_rig) {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        for (int i = 0; i < 300; ++i) {
+          co_await one_race<Rig>(i % 4, i / 4 % 4);
+        }
+      }());
+    });
+  }
+
+  TEST_CASE("a sleep is cancelled before it begins and while it lasts") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        int refused = 0;
+        auto stopped_before = [&refused](task_group& g) -> task<> {
+          g.cancel();
+          const result<void> r = co_await as_result(sleep_for(1h));
+          if (!r) ++refused;
+        };
+        co_await with_task_group(stopped_before);
+        auto stopped_meanwhile = [&refused](task_group& g) -> task<> {
+          g.spawn([](task_group& group) -> task<> {
+            co_await yield_a_little(20);
+            group.cancel();
+          }, std::ref(g));
+          const result<void> r = co_await as_result(sleep_for(1h));
+          if (!r) ++refused;
+        };
+        co_await with_task_group(stopped_meanwhile);
+        CHECK(refused == 2);
+      }());
+    });
+  }
+
+  TEST_CASE("a stop that races with the end of a sleep resumes each sleeper once") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        for (int round = 0; round < 50; ++round) {
+          std::atomic<int> resumes = 0;
+          auto body = [&](task_group& g) -> task<> {
+            for (int i = 0; i < 20; ++i) {
+              g.spawn([](std::atomic<int>& n, int us) -> task<> {
+                (void)co_await as_result(sleep_for(std::chrono::microseconds(us)));
+                ++n;
+              }, std::ref(resumes), i * 20);
+            }
+            co_await sleep_for(200us);
+            g.cancel();
+          };
+          co_await with_task_group(body);
+          CHECK(resumes == 20);
+        }
+      }());
+    });
+  }
+
+  TEST_CASE("a task that has yielded runs on in spite of a stop, and is refused at its next await") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        bool went_on = false;
+        bool refused = false;
+        auto body = [&](task_group& g) -> task<> {
+          g.spawn([](task_group& group, bool& on, bool& no) -> task<> {
+            group.cancel();
+            const result<void> r = co_await as_result(yield());
+            no = !r;
+            on = true;
+          }, std::ref(g), std::ref(went_on), std::ref(refused));
+          co_return;
+        };
+        co_await with_task_group(body);
+        CHECK(went_on);
+        CHECK(refused);
+      }());
+    });
+  }
+
+  TEST_CASE("cancelled waiters in the middle of a queue leave the order of the others") {
+    std::vector<int> order_of_grants;
+    run([](std::vector<int>& out) -> task<> {
+      semaphore permits(0);
+      auto waiter = [](semaphore& s, std::vector<int>& o, int me) -> task<> {
+        const result<semaphore_permit> r = co_await as_result(s.acquire());
+        if (r) o.push_back(me);
+      };
+      auto outer = [&](task_group& g) -> task<> {
+        g.spawn(waiter, std::ref(permits), std::ref(out), 0);
+        auto inner = [&](task_group& odd) -> task<> {
+          co_await yield();
+          odd.spawn(waiter, std::ref(permits), std::ref(out), 1);
+          co_await yield();
+          g.spawn(waiter, std::ref(permits), std::ref(out), 2);
+          co_await yield();
+          odd.spawn(waiter, std::ref(permits), std::ref(out), 3);
+          co_await yield();
+          odd.cancel();
+        };
+        co_await with_task_group(inner);
+        permits.release();
+      };
+      co_await with_task_group(outer);
+      CHECK(permits.available() == 1);
+    }(order_of_grants));
+    CHECK(order_of_grants == std::vector<int>{0, 2});
+  }
+}

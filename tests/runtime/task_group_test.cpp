@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: MIT
+#include "weft/runtime/task_group.hpp"
+
+#include "weft/runtime/as_result.hpp"
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/run.hpp"
+
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+using namespace weft;
+using namespace std::chrono_literals;
+using tests::counted;
+using tests::on_both;
+
+namespace {
+
+task<> count_up(std::atomic<int>& n) {
+  ++n;
+  co_return;
+}
+
+/// Sleeps for an hour, and counts itself when a cancel ends that.
+task<> sleep_until_cancelled(std::atomic<int>& cancels) {
+  try {
+    co_await sleep_for(1h);
+  } catch (const cancelled&) {
+    ++cancels;
+    throw;
+  }
+}
+
+task<> fail_with(std::string what) {
+  co_await yield();
+  throw std::runtime_error(what);
+}
+
+/// A value whose end is noted.
+struct noted {
+  explicit noted(std::atomic<int>& n) noexcept : alive(&n) { ++*alive; }
+  noted(noted&& other) noexcept : alive(other.alive) { ++*alive; }
+  ~noted() { --*alive; }
+  std::atomic<int>* alive;
+};
+
+}  // namespace
+
+TEST_SUITE("runtime/task_group") {
+  TEST_CASE("with_task_group gives what its body returns") {
+    on_both([](const run_options& options) {
+      const std::unique_ptr<int> p = run(options, []() -> task<std::unique_ptr<int>> {
+        auto body = [](task_group&) -> task<std::unique_ptr<int>> {
+          co_return std::make_unique<int>(3);
+        };
+        std::unique_ptr<int> inner = co_await with_task_group(body);
+        co_return inner;
+      }());
+      CHECK(*p == 3);
+      int n = 1;
+      int& same = run(options, [](int& k) -> task<int&> {
+        auto body = [&k](task_group&) -> task<int&> { co_return k; };
+        int& inner = co_await with_task_group(body);
+        co_return inner;
+      }(n));
+      CHECK(&same == &n);
+    });
+  }
+
+  TEST_CASE("a group does not end before its children, those of its children too") {
+    on_both([](const run_options& options) {
+      std::atomic<int> ended = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          for (int i = 0; i < 10; ++i) {
+            g.spawn([](task_group& group, std::atomic<int>& k) -> task<> {
+              co_await yield();
+              group.spawn([](std::atomic<int>& grand) -> task<> {
+                co_await sleep_for(1ms);
+                ++grand;
+              }, std::ref(k));
+              ++k;
+            }, std::ref(g), std::ref(n));
+          }
+          co_return;
+        };
+        co_await with_task_group(body);
+        CHECK(n == 20);
+      }(ended));
+    });
+  }
+
+  TEST_CASE("a hundred thousand children of one group all run") {
+    on_both([](const run_options& options) {
+      std::atomic<int> ran = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          for (int i = 0; i < 100'000; ++i) {
+            g.spawn(count_up, std::ref(n));
+          }
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(ran));
+      CHECK(ran == 100'000);
+    });
+  }
+
+  TEST_CASE("spawn_n starts that many copies") {
+    on_both([](const run_options& options) {
+      std::atomic<int> ran = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn_n(8, [&n]() -> task<> { return count_up(n); });
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(ran));
+      CHECK(ran == 8);
+    });
+  }
+
+  TEST_CASE("spawn takes a task that was made before") {
+    on_both([](const run_options& options) {
+      std::atomic<int> ran = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn(count_up(n));
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(ran));
+      CHECK(ran == 1);
+    });
+  }
+
+  TEST_CASE("the first failure cancels the siblings, joins them and is thrown") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn_n(20, [&n]() -> task<> { return sleep_until_cancelled(n); });
+          g.spawn(fail_with, "first");
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(cancels)), "first", std::runtime_error);
+      CHECK(cancels == 20);
+    });
+  }
+
+  TEST_CASE("a failing child cancels the body where it waits") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn(fail_with, "child");
+          co_await sleep_until_cancelled(n);
+        };
+        co_await with_task_group(body);
+      }(cancels)), "child", std::runtime_error);
+      CHECK(cancels == 1);
+    });
+  }
+
+  TEST_CASE("a failing body cancels the children and is thrown") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn(sleep_until_cancelled, std::ref(n));
+          co_await fail_with("body");
+        };
+        co_await with_task_group(body);
+      }(cancels)), "body", std::runtime_error);
+      CHECK(cancels == 1);
+    });
+  }
+
+  TEST_CASE("failures beside the first are counted, and sixteen of them are kept in order") {
+    on_both([](const run_options& options) {
+      group_failures others;
+      CHECK_THROWS_AS(run(options, [](group_failures& kept) -> task<> {
+        auto body = [](task_group& g) -> task<> {
+          g.spawn_n(31, []() -> task<> {
+            try {
+              co_await sleep_for(1h);
+            } catch (const cancelled&) {
+              throw std::logic_error("while cancelled");
+            }
+          });
+          co_await fail_with("first");
+        };
+        co_await with_task_group({.failures = &kept}, body);
+      }(others)), std::runtime_error);
+      CHECK(others.count() == 31);
+      CHECK(others.exceptions().size() == 16);
+      for (const std::exception_ptr& e : others.exceptions()) {
+        CHECK_THROWS_AS(std::rethrow_exception(e), std::logic_error);
+      }
+    });
+  }
+
+  TEST_CASE("a group without a failure reports none") {
+    group_failures others;
+    run([](group_failures& kept) -> task<> {
+      auto body = [](task_group&) -> task<> { co_return; };
+      co_await with_task_group({.failures = &kept}, body);
+    }(others));
+    CHECK(others.count() == 0);
+    CHECK(others.exceptions().empty());
+  }
+
+  TEST_CASE("a group that cancels itself ends normally") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      bool went_on = false;
+      run(options, [](std::atomic<int>& n, bool& after) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn_n(3, [&n]() -> task<> { return sleep_until_cancelled(n); });
+          co_await yield();
+          g.cancel();
+          CHECK(g.stop_requested());
+          co_await sleep_until_cancelled(n);
+        };
+        co_await with_task_group(body);
+        co_await sleep_for(1ms);
+        after = true;
+      }(cancels, went_on));
+      // A child that had not begun to sleep when the stop came finds it refused: the same cancel.
+      CHECK(cancels == 4);
+      CHECK(went_on);
+    });
+  }
+
+  TEST_CASE("a child may cancel its group") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.spawn([](task_group& group) -> task<> {
+            co_await yield();
+            group.cancel();
+            group.cancel();
+          }, std::ref(g));
+          co_await sleep_until_cancelled(n);
+        };
+        co_await with_task_group(body);
+      }(cancels));
+      CHECK(cancels == 1);
+    });
+  }
+
+  TEST_CASE("a plain thread may cancel a group that is held open") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        std::thread canceller;
+        auto body = [&](task_group& g) -> task<> {
+          canceller = std::thread([&g] { g.cancel(); });
+          co_await sleep_until_cancelled(n);
+        };
+        co_await with_task_group(body);
+        canceller.join();
+      }(cancels));
+      CHECK(cancels == 1);
+    });
+  }
+
+  TEST_CASE("a cancelled group that has no value to return says so") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto body = [](task_group& g) -> task<int> {
+          g.cancel();
+          co_await yield();
+          co_return 1;
+        };
+        std::error_code code;
+        try {
+          (void)co_await with_task_group(body);
+        } catch (const std::system_error& e) {
+          code = e.code();
+        }
+        CHECK(code == std::errc::operation_canceled);
+      }());
+    });
+  }
+
+  TEST_CASE("a value that the body returned in spite of a cancel is delivered") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto body = [](task_group& g) -> task<int> {
+          g.cancel();
+          co_return 5;
+        };
+        const int n = co_await with_task_group(body);
+        CHECK(n == 5);
+      }());
+    });
+  }
+
+  TEST_CASE("an outer failure cancels the children of inner groups, which see it as cancelled") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      std::atomic<int> went_past = 0;
+      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n, std::atomic<int>& past) -> task<> {
+        auto inner = [&n](task_group& g) -> task<> {
+          g.spawn_n(5, [&n]() -> task<> { return sleep_until_cancelled(n); });
+          co_await sleep_until_cancelled(n);
+        };
+        auto outer = [&](task_group& g) -> task<> {
+          g.spawn([&]() -> task<> {
+            co_await with_task_group(inner);
+            ++past;
+          });
+          g.spawn([&]() -> task<> {
+            co_await with_task_group(inner);
+            ++past;
+          });
+          co_await sleep_for(1ms);
+          throw std::runtime_error("outer");
+        };
+        co_await with_task_group(outer);
+      }(cancels, went_past)), "outer", std::runtime_error);
+      CHECK(cancels == 12);
+      CHECK(went_past == 0);
+    });
+  }
+
+  TEST_CASE("an outer cancel reaches a group whose body has ended and waits for its children") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto inner = [&n](task_group& g) -> task<> {
+          g.spawn(sleep_until_cancelled, std::ref(n));
+          co_return;
+        };
+        auto outer = [&](task_group& g) -> task<> {
+          g.spawn([&]() -> task<> { co_await with_task_group(inner); });
+          co_await sleep_for(1ms);
+          g.cancel();
+        };
+        co_await with_task_group(outer);
+      }(cancels));
+      CHECK(cancels == 1);
+    });
+  }
+
+  TEST_CASE("an inner cancel is absorbed by the inner group alone") {
+    on_both([](const run_options& options) {
+      bool outer_went_on = false;
+      run(options, [](bool& flag) -> task<> {
+        auto inner = [](task_group& g) -> task<> {
+          g.cancel();
+          co_await sleep_for(1h);
+        };
+        auto outer = [&](task_group& g) -> task<> {
+          co_await with_task_group(inner);
+          co_await sleep_for(1ms);
+          flag = !g.stop_requested();
+        };
+        co_await with_task_group(outer);
+      }(outer_went_on));
+      CHECK(outer_went_on);
+    });
+  }
+
+  TEST_CASE("a group opened under a stopped scope is stopped from its first await") {
+    on_both([](const run_options& options) {
+      std::atomic<int> cancels = 0;
+      run(options, [](std::atomic<int>& n) -> task<> {
+        auto inner = [&n](task_group& g) -> task<> {
+          g.spawn(sleep_until_cancelled, std::ref(n));
+          co_await sleep_until_cancelled(n);
+        };
+        auto outer = [&](task_group& g) -> task<> {
+          g.cancel();
+          co_await with_task_group(inner);
+        };
+        co_await with_task_group(outer);
+      }(cancels));
+      CHECK(cancels == 2);
+    });
+  }
+
+  TEST_CASE("catching std::exception does not swallow a cancel") {
+    on_both([](const run_options& options) {
+      bool swallowed = false;
+      run(options, [](bool& flag) -> task<> {
+        auto body = [&flag](task_group& g) -> task<> {
+          g.cancel();
+          try {
+            co_await yield();
+          } catch (const std::exception&) {
+            flag = true;
+          }
+        };
+        co_await with_task_group(body);
+      }(swallowed));
+      CHECK_FALSE(swallowed);
+    });
+  }
+
+  TEST_CASE("after a stop every await refuses, not only the first") {
+    on_both([](const run_options& options) {
+      int refused = 0;
+      run(options, [](int& n) -> task<> {
+        auto body = [&n](task_group& g) -> task<> {
+          g.cancel();
+          for (int i = 0; i < 5; ++i) {
+            const result<void> r = co_await as_result(sleep_for(1h));
+            if (!r && r.error() == std::errc::operation_canceled) ++n;
+          }
+        };
+        co_await with_task_group(body);
+      }(refused));
+      CHECK(refused == 5);
+    });
+  }
+
+  TEST_CASE("a loop that ignores refused awaits lets other tasks run") {
+    on_both([](const run_options& options) {
+      bool others_ran_between = false;
+      run(options, [](bool& flag) -> task<> {
+        std::atomic<int> turns = 0;
+        std::atomic<bool> over = false;
+        auto body = [&](task_group& g) -> task<> {
+          auto stubborn = [&](task_group& inner) -> task<> {
+            inner.cancel();
+            for (int n = 0; n < 100'000; ++n) {
+              const result<void> r = co_await as_result(sleep_for(1h));
+              if (r) co_return;
+            }
+            flag = turns.load() > 100;
+            over = true;
+          };
+          g.spawn([&]() -> task<> {
+            while (!over) {
+              ++turns;
+              co_await yield();
+            }
+          });
+          co_await with_task_group(stubborn);
+        };
+        co_await with_task_group(body);
+      }(others_ran_between));
+      CHECK(others_ran_between);
+    });
+  }
+
+  TEST_CASE("what a child captured or was given ends with its task, though its handle is kept") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto body = [](task_group& g) -> task<> {
+          join_handle<int> kept = g.spawn([c = counted(1)](counted given) -> task<int> {
+            co_await yield();
+            co_return c.number + given.number;
+          }, counted(2));
+          const int sum = co_await kept;
+          CHECK(sum == 3);
+          CHECK(counted::alive() == 0);
+        };
+        co_await with_task_group(body);
+      }());
+    });
+  }
+
+  TEST_CASE("a value that nobody takes is destroyed before its group ends") {
+    on_both([](const run_options& options) {
+      bool late = false;
+      run(options, [](bool& flag) -> task<> {
+        for (int round = 0; round < 2000; ++round) {
+          std::atomic<int> alive = 0;
+          auto body = [&alive](task_group& g) -> task<> {
+            auto make = [](std::atomic<int>& n) -> task<noted> {
+              co_await yield();
+              co_return noted(n);
+            };
+            const auto kept_until_the_body_ends = g.spawn(make, std::ref(alive));
+            g.spawn(make, std::ref(alive));
+            co_await yield();
+          };
+          co_await with_task_group(body);
+          if (alive != 0) flag = true;
+        }
+      }(late));
+      CHECK_FALSE(late);
+    });
+  }
+
+  TEST_CASE("spawning on a group that has ended ends the program and says so") {
+    const std::string said = tests::dying_words([] {
+      run([]() -> task<> {
+        task_group* ended = nullptr;
+        auto inner = [&](task_group& g) -> task<> {
+          ended = &g;
+          co_return;
+        };
+        auto outer = [&](task_group&) -> task<> {
+          // The inner group's frame is held, so that the group can be reached when it has ended.
+          task<> held = with_task_group(inner);
+          co_await std::move(held);
+          ended->spawn([]() -> task<> { co_return; });
+        };
+        co_await with_task_group(outer);
+      }());
+    });
+    CHECK(said.find("spawn on a task group that has ended") != std::string::npos);
+  }
+}

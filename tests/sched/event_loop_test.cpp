@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "weft/sched/event_loop.hpp"
+
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/yield.hpp"
+
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <thread>
+#include <vector>
+
+using namespace weft;
+using namespace std::chrono_literals;
+using tests::counted;
+
+namespace {
+
+task<int> number(int n) { co_return n; }
+
+std::chrono::nanoseconds cpu_time_of_thread() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+}  // namespace
+
+TEST_SUITE("sched/event_loop") {
+  TEST_CASE("a loop runs one main task after the other, on the thread that calls run") {
+    event_loop loop;
+    for (int i = 0; i < 3; ++i) {
+      const std::thread::id ran_on = loop.run([]() -> task<std::thread::id> {
+        co_await yield();
+        co_return std::this_thread::get_id();
+      }());
+      CHECK(ran_on == std::this_thread::get_id());
+    }
+    std::thread([&loop] { CHECK(loop.run(number(2)) == 2); }).join();
+  }
+
+  TEST_CASE("what is posted runs on the loop's thread in the order of posting") {
+    event_loop loop;
+    std::vector<int> order;
+    bool elsewhere = false;
+    loop.run([](event_loop& l, std::vector<int>& out, bool& wrong) -> task<> {
+      event posted;
+      const std::thread::id mine = std::this_thread::get_id();
+      std::thread poster([&] {
+        for (int i = 0; i < 100; ++i) {
+          l.post([&, i] {
+            if (std::this_thread::get_id() != mine) wrong = true;
+            out.push_back(i);
+          });
+        }
+        l.post([&posted] { posted.set(); });
+      });
+      co_await posted.wait();
+      poster.join();
+    }(loop, order, elsewhere));
+    CHECK_FALSE(elsewhere);
+    REQUIRE(order.size() == 100);
+    for (int i = 0; i < 100; ++i) {
+      CHECK(order[static_cast<std::size_t>(i)] == i);
+    }
+  }
+
+  TEST_CASE("posts from many threads wake a loop that sleeps, and none is lost") {
+    event_loop loop;
+    int posts = 0;
+    loop.run([](event_loop& l, int& n) -> task<> {
+      event all_there;
+      std::vector<std::thread> threads;
+      for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+          for (int i = 0; i < 500; ++i) {
+            l.post([&] {
+              if (++n == 2000) all_there.set();
+            });
+          }
+        });
+      }
+      co_await all_there.wait();
+      for (std::thread& t : threads) t.join();
+    }(loop, posts));
+    CHECK(posts == 2000);
+  }
+
+  TEST_CASE("what is posted between two runs waits for the next one") {
+    event_loop loop;
+    bool ran = false;
+    CHECK(loop.run(number(1)) == 1);
+    loop.post([&ran] { ran = true; });
+    CHECK_FALSE(ran);
+    loop.run([]() -> task<> { co_await sleep_for(1ms); }());
+    CHECK(ran);
+  }
+
+  TEST_CASE("what was posted and never ran is freed with the loop") {
+    {
+      event_loop loop;
+      loop.post([c = counted(1)] { (void)c; });
+      CHECK(counted::alive() == 1);
+    }
+    CHECK(counted::alive() == 0);
+  }
+
+  TEST_CASE("a loop that only waits costs no processor time") {
+    event_loop loop;
+    const auto used = loop.run([]() -> task<std::chrono::nanoseconds> {
+      co_await yield();
+      const auto before = cpu_time_of_thread();
+      co_await sleep_for(200ms);
+      co_return cpu_time_of_thread() - before;
+    }());
+    CHECK(used < 5ms);
+  }
+
+  TEST_CASE("several loops run on several threads and talk to each other") {
+    event_loop one;
+    event_loop two;
+    std::atomic<int> calls = 0;
+    std::atomic<int> ready = 0;
+    const auto main = [&](event_loop& other) {
+      return [](event_loop& peer, std::atomic<int>& n, std::atomic<int>& here) -> task<> {
+        ++here;
+        while (here < 2) {
+          co_await sleep_for(100us);
+        }
+        for (int i = 0; i < 200; ++i) {
+          peer.post([&n] { ++n; });
+        }
+        while (n < 400) {
+          co_await sleep_for(100us);
+        }
+      }(other, calls, ready);
+    };
+    std::thread thread([&] { two.run(main(one)); });
+    one.run(main(two));
+    thread.join();
+    CHECK(calls == 400);
+  }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+
+// The fork deque with one thread, at the edges, and under real threads.
+
+#include "weft/sched/detail/fork_deque.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <new>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using weft::detail::fork_deque;
+using weft::detail::std_atomics;
+
+constexpr std::int64_t starts[] = {
+    0,
+    (std::int64_t{1} << 32) - 4,
+    std::numeric_limits<std::int64_t>::max() - 4,
+    -4,
+};
+
+TEST_SUITE("sched/fork_deque") {
+  TEST_CASE("the owner gets the newest item, a thief the oldest") {
+    int items[4];
+    fork_deque<int> queue(4);
+    for (int& i : items) REQUIRE(queue.push(&i));
+    CHECK(queue.size_hint() == 4);
+    CHECK(queue.pop() == &items[3]);
+    CHECK(queue.steal() == &items[0]);
+    CHECK(queue.steal() == &items[1]);
+    CHECK(!queue.empty());
+    CHECK(queue.pop() == &items[2]);
+    CHECK(queue.empty());
+  }
+
+  TEST_CASE("an empty deque gives null and stays usable") {
+    int item = 0;
+    fork_deque<int> queue(2);
+    for (int round = 0; round != 3; ++round) {
+      CHECK(queue.pop() == nullptr);
+      CHECK(queue.steal() == nullptr);
+      CHECK(queue.size_hint() == 0);
+      REQUIRE(queue.push(&item));
+      CHECK((round == 1 ? queue.steal() : queue.pop()) == &item);
+    }
+  }
+
+  TEST_CASE("a capacity that is no power of two is rounded up") {
+    int items[5];
+    fork_deque<int> queue(3);
+    for (int& i : items) REQUIRE(queue.push(&i));
+    for (int i = 5; i-- != 0;) CHECK(queue.pop() == &items[i]);
+  }
+
+  TEST_CASE("it grows in order, wherever its indices start") {
+    std::vector<int> items(1000);
+    for (const std::int64_t start : starts) {
+      CAPTURE(start);
+      fork_deque<int> queue(2, start);
+      for (int& i : items) REQUIRE(queue.push(&i));
+      CHECK(queue.size_hint() == items.size());
+      for (std::size_t i = 0; i != 500; ++i) REQUIRE(queue.steal() == &items[i]);
+      for (std::size_t i = 1000; i-- != 500;) REQUIRE(queue.pop() == &items[i]);
+      CHECK(queue.pop() == nullptr);
+    }
+  }
+
+  TEST_CASE("it does what a double-ended queue does, wherever its indices start") {
+    std::vector<int> items(64);
+    for (const std::int64_t start : starts) {
+      CAPTURE(start);
+      std::mt19937 random(7);
+      fork_deque<int> queue(2, start);
+      std::deque<int*> model;
+      for (int step = 0; step != 20'000; ++step) {
+        const auto dice = random() % 4;
+        if (dice < 2 && model.size() < items.size()) {
+          int* const item = &items[random() % items.size()];
+          REQUIRE(queue.push(item));
+          model.push_back(item);
+        } else if (dice == 2) {
+          int* expected = nullptr;
+          if (!model.empty()) expected = model.back(), model.pop_back();
+          REQUIRE(queue.pop() == expected);
+        } else {
+          int* expected = nullptr;
+          if (!model.empty()) expected = model.front(), model.pop_front();
+          REQUIRE(queue.steal() == expected);
+        }
+        REQUIRE(queue.empty() == model.empty());
+        REQUIRE(queue.size_hint() == model.size());
+      }
+    }
+  }
+
+  // Gives memory as long as there is some.
+  std::size_t allocations_left = 0;
+  std::size_t blocks_alive = 0;
+  template <class U>
+  struct scarce {
+    using value_type = U;
+    scarce() = default;
+    template <class V>
+    explicit(false) scarce(const scarce<V>&) noexcept {}
+    U* allocate(std::size_t n) {
+      if (allocations_left == 0) throw std::bad_alloc{};
+      --allocations_left;
+      ++blocks_alive;
+      return std::allocator<U>{}.allocate(n);
+    }
+    void deallocate(U* p, std::size_t n) noexcept {
+      --blocks_alive;
+      std::allocator<U>{}.deallocate(p, n);
+    }
+    bool operator==(const scarce&) const = default;
+  };
+
+  TEST_CASE("a push that cannot grow declines and changes nothing") {
+    int items[8];
+    {
+      allocations_left = 1;
+      fork_deque<int, std_atomics, scarce<int*>> queue(2);
+      REQUIRE(queue.push(&items[0]));
+      REQUIRE(queue.push(&items[1]));
+      CHECK(!queue.push(&items[2]));
+      CHECK(queue.size_hint() == 2);
+      CHECK(queue.steal() == &items[0]);
+      CHECK(queue.push(&items[2]));
+      allocations_left = 1;
+      CHECK(queue.push(&items[3]));
+      CHECK(queue.pop() == &items[3]);
+      CHECK(queue.pop() == &items[2]);
+      CHECK(queue.pop() == &items[1]);
+      CHECK(blocks_alive == 2);
+    }
+    CHECK(blocks_alive == 0);
+  }
+
+  TEST_CASE("under real threads every item is taken once, with what it points to") {
+    struct item {
+      std::uint64_t value = 0;
+      int taken = 0;
+    };
+    for (const std::int64_t start : starts) {
+      CAPTURE(start);
+      constexpr std::size_t count = 60'000;
+      std::vector<item> items(count);
+      fork_deque<item> queue(2, start);
+      std::atomic<bool> done{false};
+      std::atomic<std::uint64_t> sum{0}, taken{0};
+      const auto take = [&](item* i) {
+        ++i->taken;
+        sum.fetch_add(i->value, std::memory_order_relaxed);
+        taken.fetch_add(1, std::memory_order_relaxed);
+      };
+      std::vector<std::thread> thieves;
+      for (int t = 0; t != 3; ++t) {
+        thieves.emplace_back([&] {
+          while (!done.load(std::memory_order_acquire)) {
+            if (item* const i = queue.steal()) {
+              take(i);
+            } else {
+              std::this_thread::yield();
+            }
+          }
+        });
+      }
+      std::mt19937 random(3);
+      std::size_t refused = 0;
+      for (std::size_t next = 0; next != count;) {
+        // Short runs fight for the last item, long ones grow.
+        const std::size_t run = random() % 16 == 0 ? 200 : random() % 4;
+        for (std::size_t i = 0; i != run && next != count; ++i) {
+          items[next].value = next + 1;
+          if (!queue.push(&items[next++])) ++refused;
+        }
+        for (std::size_t i = random() % (run + 2); i-- != 0;) {
+          if (item* const mine = queue.pop()) take(mine);
+        }
+      }
+      while (item* const mine = queue.pop()) take(mine);
+      done.store(true, std::memory_order_release);
+      for (std::thread& t : thieves) t.join();
+      CHECK(refused == 0);
+      CHECK(taken.load() == count);
+      CHECK(sum.load() == count * (count + 1) / 2);
+      CHECK(std::all_of(items.begin(), items.end(), [](const item& i) { return i.taken == 1; }));
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+
+// Parking under every interleaving (within the bounds of the explorer): a pool in small, made of
+// the real fork_deque, idle_workers and parker, whose jobs need other jobs to run beside them. A
+// lost wake-up leaves a job queued and all workers asleep or stuck, which the explorer calls a
+// deadlock. And the proof that this would be noticed: each rule that is dropped, each order that is
+// weakened.
+
+#include "support/explore/atomic.hpp"
+#include "support/explore/engine.hpp"
+#include "weft/sched/detail/fork_deque.hpp"
+#include "weft/sched/detail/idle_workers.hpp"
+#include "weft/sched/detail/parker.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace weft::explore;
+namespace detail = weft::detail;
+
+// The rules of the protocol that the pool must keep; each mutant breaks one.
+struct rules {
+  bool re_check = true;             // look again after the announcement
+  bool re_check_unsearched = true;  // also when going to sleep without having searched
+  bool re_check_claims = true;      // it claims a sleeper, itself maybe; else: it just goes on
+  bool last_wakes_next = true;      // the last searcher that finds work wakes another worker
+  bool wake_after_push = true;
+  bool parked_word = true;   // who is claimed is unparked
+  bool tells_search = true;  // go_to_sleep is told that the worker searched
+};
+
+class small_pool {
+public:
+  struct job {
+    std::function<void(unsigned worker)> body;
+    plain<bool> ran;
+  };
+
+  explicit small_pool(unsigned workers, rules r = {}) : rules_(r), idle_(workers) {
+    for (unsigned i = 0; i != workers; ++i) workers_.push_back(std::make_unique<worker>());
+  }
+
+  job* make(std::function<void(unsigned)> body) {
+    jobs_.emplace_back().body = std::move(body);
+    ++unfinished_;
+    return &jobs_.back();
+  }
+
+  // What a worker's body does to fork.
+  void push(unsigned me, job* j) {
+    check(workers_[me]->queue.push(j), "there is memory");
+    if (rules_.wake_after_push && idle_.should_wake()) wake_one();
+  }
+
+  // What a thread outside of the pool does.
+  void post(job* j) {
+    lock_.lock();
+    posted_.push_back(j);
+    posted_count_.fetch_add(1, std::memory_order_seq_cst);
+    lock_.unlock();
+    if (rules_.wake_after_push && idle_.should_wake()) wake_one();
+  }
+
+  // A job that is there from the start.
+  void preload(unsigned w, job* j) { check(workers_[w]->queue.push(j), "there is memory"); }
+
+  // A completion: the sleep ends, nobody has claimed or unparked the worker.
+  void complete_io(unsigned w) { workers_[w]->bell.ring(); }
+
+  void stop() {
+    for (const auto& w : workers_) {
+      if (w->parker.terminate()) w->bell.ring();
+    }
+  }
+
+  void run_worker(unsigned me) {
+    worker& w = *workers_[me];
+    bool searching = false;
+    while (!w.parker.terminated()) {
+      job* found = w.queue.pop();
+      if (found == nullptr) found = take_posted();
+      if (found == nullptr) {
+        if (!searching) searching = idle_.try_begin_search();
+        if (searching) found = steal_from_others(me);
+      }
+      if (found != nullptr) {
+        if (std::exchange(searching, false) && idle_.end_search()) {
+          if (rules_.last_wakes_next) wake_one();
+        }
+        run(found, me);
+        continue;
+      }
+      bool look_again = idle_.go_to_sleep(me, searching && rules_.tells_search);
+      look_again = look_again && rules_.re_check && (searching || rules_.re_check_unsearched);
+      const bool seen = look_again && any_work();
+      if (seen && rules_.re_check_claims) wake_one();
+      if ((!seen || rules_.re_check_claims) && w.parker.prepare_park()) {
+        w.bell.wait();
+        w.parker.resume();
+      }
+      searching = idle_.woke_up(me);
+    }
+  }
+
+  bool all_ran() const { return unfinished_ == 0; }
+
+private:
+  struct worker {
+    detail::fork_deque<job, atomics> queue{2};
+    detail::parker<atomics> parker;
+    doorbell bell;
+  };
+
+  void wake_one() {
+    const int w = idle_.claim_sleeper();
+    if (w < 0) return;
+    worker& target = *workers_[static_cast<unsigned>(w)];
+    if (rules_.parked_word && target.parker.unpark()) target.bell.ring();
+  }
+
+  job* take_posted() {
+    if (posted_count_.load(std::memory_order_seq_cst) == 0) return nullptr;
+    lock_.lock();
+    job* j = nullptr;
+    if (!posted_.empty()) {
+      j = posted_.front();
+      posted_.pop_front();
+      posted_count_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+    lock_.unlock();
+    return j;
+  }
+
+  job* steal_from_others(unsigned me) {
+    for (std::size_t i = 1; i != workers_.size(); ++i) {
+      job* const j = workers_[(me + i) % workers_.size()]->queue.steal();
+      if (j != nullptr) return j;
+    }
+    return nullptr;
+  }
+
+  bool any_work() const {
+    return posted_count_.load(std::memory_order_seq_cst) != 0 ||
+           std::any_of(workers_.begin(), workers_.end(),
+                       [](const auto& w) { return !w->queue.empty(); });
+  }
+
+  void run(job* j, unsigned me) {
+    check(!j->ran.read(), "a job runs once");
+    j->ran.write(true);
+    j->body(me);
+    --unfinished_;
+  }
+
+  const rules rules_;
+  detail::idle_workers<atomics, mutex> idle_;
+  std::vector<std::unique_ptr<worker>> workers_;
+  mutex lock_;
+  std::deque<job*> posted_;
+  atomic<int> posted_count_{0};
+  std::deque<job> jobs_;
+  int unfinished_ = 0;
+};
+
+using set_up = std::function<void(scenario&, rules)>;
+
+void add_workers(scenario& s, const std::shared_ptr<small_pool>& pool, unsigned workers) {
+  for (unsigned w = 0; w != workers; ++w) {
+    s.thread([pool, w] { pool->run_worker(w); });
+  }
+  s.at_quiescence([pool] {
+    check(pool->all_ran(), "work is queued and all workers are asleep or stuck");
+    pool->stop();
+  });
+}
+
+// Jobs that go on only when `n` of them run at once, on as many workers.
+struct meeting {
+  explicit meeting(int n) : missing(n) {}
+  void attend() {
+    --missing;
+    wait_until([this] { return missing <= 0; });
+  }
+  int missing;
+};
+
+// A worker runs a body that forks children and waits, blocking its thread, until all run at once.
+std::shared_ptr<small_pool> forking(rules r, unsigned workers, int children) {
+  const auto pool = std::make_shared<small_pool>(workers, r);
+  const auto all = std::make_shared<meeting>(1 + children);
+  std::vector<small_pool::job*> forked;
+  for (int i = 0; i != children; ++i) {
+    forked.push_back(pool->make([all](unsigned) { all->attend(); }));
+  }
+  pool->preload(0, pool->make([=, p = pool.get()](unsigned me) {
+    for (small_pool::job* const child : forked) p->push(me, child);
+    all->attend();
+  }));
+  return pool;
+}
+
+void fork_one(scenario& s, rules r) { add_workers(s, forking(r, 2, 1), 2); }
+void fork_two(scenario& s, rules r) { add_workers(s, forking(r, 3, 2), 3); }
+
+// The same while the other worker is woken by a completion.
+void fork_and_io(scenario& s, rules r) {
+  const auto pool = forking(r, 2, 1);
+  add_workers(s, pool, 2);
+  s.thread([pool] { pool->complete_io(1); });
+}
+
+// Somebody outside posts two jobs that must run at once.
+void post_two(scenario& s, rules r) {
+  const auto pool = std::make_shared<small_pool>(2, r);
+  const auto all = std::make_shared<meeting>(2);
+  auto* const a = pool->make([all](unsigned) { all->attend(); });
+  auto* const b = pool->make([all](unsigned) { all->attend(); });
+  add_workers(s, pool, 2);
+  s.thread([=] {
+    pool->post(a);
+    pool->post(b);
+  });
+}
+
+// A worker forks while somebody outside posts: three workers, three jobs that must run at once.
+void fork_and_post(scenario& s, rules r) {
+  const auto pool = std::make_shared<small_pool>(3, r);
+  const auto all = std::make_shared<meeting>(3);
+  auto* const child = pool->make([all](unsigned) { all->attend(); });
+  auto* const posted = pool->make([all](unsigned) { all->attend(); });
+  pool->preload(0, pool->make([=, p = pool.get()](unsigned me) {
+    p->push(me, child);
+    all->attend();
+  }));
+  add_workers(s, pool, 3);
+  s.thread([=] { pool->post(posted); });
+}
+
+// A stop request meets workers that are parking: none sleeps on.
+void stop_while_parking(scenario& s, rules r) {
+  const auto pool = std::make_shared<small_pool>(2, r);
+  for (unsigned w = 0; w != 2; ++w) {
+    s.thread([pool, w] { pool->run_worker(w); });
+  }
+  s.thread([pool] {
+    pool->complete_io(0);
+    pool->stop();
+  });
+}
+
+// The parker alone: two threads leave something for a worker, one of them ends it all. What was
+// left before the worker is unparked, or terminated, is there for it afterwards; no doorbell is
+// missing.
+void leave_and_terminate(scenario& s, rules) {
+  struct state {
+    detail::parker<atomics> parker;
+    doorbell bell;
+    plain<int> first, last;
+  };
+  const auto st = std::make_shared<state>();
+  s.thread([st] {
+    for (bool woken = false; !st->parker.terminated(); woken = true) {
+      if (woken) check(st->first.read() == 1, "what was left is there");
+      if (st->parker.prepare_park()) {
+        st->bell.wait();
+        st->parker.resume();
+      }
+    }
+    check(st->last.read() == 1, "what was left last is there");
+    check(!st->parker.prepare_park(), "who is terminated does not sleep again");
+  });
+  s.thread([st] {
+    st->first.write(1);
+    if (st->parker.unpark()) st->bell.ring();
+  });
+  s.thread([st] {
+    st->last.write(1);
+    if (st->parker.terminate()) st->bell.ring();
+  });
+}
+
+// Without the end: a notification, taken before the sleep or after it, hands over what came before
+// it.
+void leave(scenario& s, rules) {
+  struct state {
+    detail::parker<atomics> parker;
+    doorbell bell;
+    plain<int> left;
+  };
+  const auto st = std::make_shared<state>();
+  s.thread([st] {
+    if (st->parker.prepare_park()) {
+      st->bell.wait();
+      st->parker.resume();
+    }
+    check(st->left.read() == 1, "what was left is there");
+  });
+  s.thread([st] {
+    st->left.write(1);
+    if (st->parker.unpark()) st->bell.ring();
+  });
+}
+
+struct named {
+  const char* name;
+  void (*build)(scenario&, rules);
+  unsigned preemptions, stale_reads;
+};
+constexpr named scenarios[] = {
+    {"parking/fork one", fork_one, 2, 1},
+    {"parking/post two", post_two, 1, 1},
+    {"parking/fork and io", fork_and_io, 1, 1},
+    {"parking/fork two", fork_two, 1, 0},
+    {"parking/fork and post", fork_and_post, 0, 0},
+    {"parking/stop while parking", stop_while_parking, 1, 1},
+};
+
+options bounds(const named& n) {
+  return {.name = n.name,
+          .preemptions = n.preemptions,
+          .stale_reads = n.stale_reads,
+          .random_executions = 3000};
+}
+
+// Orders that could be weaker without the explorer noticing, and why they are what they are.
+// A line stands for all orders below the one that it names.
+struct survivor {
+  std::string_view weakened, why;
+};
+constexpr std::string_view uniform = "R1 needs only should_wake and go_to_sleep in one order; the "
+                                     "word keeps one order for all, so that "
+                                     "nobody has to prove that less will do";
+constexpr survivor survivors[] = {
+    {"try_begin_search rmw seq_cst #0", uniform},
+    {"end_search rmw seq_cst #0", uniform},
+    {"woke_up rmw seq_cst #0", uniform},
+    {"claim_sleeper rmw seq_cst #0", uniform},
+};
+
+std::string_view excuse(std::string_view weakened) {
+  for (const survivor& s : survivors) {
+    if (weakened.starts_with(s.weakened)) return s.why;
+  }
+  return {};
+}
+
+TEST_SUITE("sched/idle_workers explored") {
+  TEST_CASE("work is never queued while all workers sleep") {
+    for (const named& n : scenarios) {
+      const result r = run(bounds(n), [&](scenario& s) { n.build(s, {}); });
+      CHECK_MESSAGE(!r.failed, r.report);
+      CHECK((r.complete || sanitized()));
+    }
+  }
+
+  TEST_CASE("a parked worker misses neither a notification nor its end") {
+    for (const named& n : {named{"parker/leave", leave, 4, 4},
+                           named{"parker/leave and terminate", leave_and_terminate, 4, 2}}) {
+      const result r = run(bounds(n), [&](scenario& s) { n.build(s, {}); });
+      CHECK_MESSAGE(!r.failed, r.report);
+      CHECK((r.complete || sanitized()));
+    }
+  }
+
+  TEST_CASE("each rule of the protocol that is dropped is noticed" * doctest::skip(sanitized())) {
+    const std::pair<const char*, rules> mutants[] = {
+        {"no re-check", {.re_check = false}},
+        {"only who searched re-checks", {.re_check_unsearched = false}},
+        {"the re-check does not claim", {.re_check_claims = false}},
+        {"the last searcher wakes nobody", {.last_wakes_next = false}},
+        {"a push wakes nobody", {.wake_after_push = false}},
+        {"a claimed worker is not unparked", {.parked_word = false}},
+        {"a searcher sleeps as if it had not searched", {.tells_search = false}},
+    };
+    for (const auto& [what, broken] : mutants) {
+      bool noticed = false;
+      for (const named& n : scenarios) {
+        const rules b = broken;
+        noticed = noticed || run(bounds(n), [&](scenario& s) { n.build(s, b); }).failed;
+      }
+      CHECK_MESSAGE(noticed, what);
+    }
+  }
+
+  TEST_CASE("each memory order that is weakened is noticed, but for those excused" *
+            doctest::skip(sanitized())) {
+    constexpr named small[] = {
+        {"parker/leave", leave, 2, 1},
+        {"parker/leave and terminate", leave_and_terminate, 2, 1},
+        {"parking/fork one", fork_one, 2, 1},
+    };
+    std::vector<site> sites;
+    for (const named& n : small) {
+      const options how{.name = n.name, .preemptions = 1, .stale_reads = 0};
+      for (const site& s : run(how, [&](scenario& sc) { n.build(sc, {}); }).sites) {
+        const std::string_view file = s.where.file_name();
+        if (!file.ends_with("/parker.hpp") && !file.ends_with("/idle_workers.hpp") &&
+            !s.name().starts_with("push store")) {
+          continue;
+        }
+        bool known = false;
+        for (const site& k : sites) known = known || k.name() == s.name();
+        if (!known) sites.push_back(s);
+      }
+    }
+    unsigned killed = 0;
+    for (const mutation& m : weakenings(sites)) {
+      const std::string weakened = m.name();
+      bool noticed = false;
+      for (const named& n : small) {
+        // A look at those that are excused: an excuse that no longer holds is a defect.
+        const unsigned less = excuse(weakened).empty() ? 0 : 1;
+        const options how{
+            .name = n.name, .preemptions = n.preemptions - less, .stale_reads = n.stale_reads};
+        noticed = noticed || run_mutant(how, m, [&](scenario& s) { n.build(s, {}); }).failed;
+      }
+      killed += noticed ? 1U : 0U;
+      CHECK_MESSAGE(noticed == excuse(weakened).empty(), weakened);
+    }
+    CHECK(killed >= 8);
+  }
+}
+
+}  // namespace

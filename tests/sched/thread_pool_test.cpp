@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "weft/sched/thread_pool.hpp"
+
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/on.hpp"
+
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace weft;
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+using tests::counted;
+
+namespace {
+
+task<int> number(int n) { co_return n; }
+
+std::chrono::nanoseconds cpu_time_of_process() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+/// Two of these end only when they run at the same time: each waits, without an await, for the other.
+task<std::thread::id> meet(std::atomic<int>& there) {
+  ++there;
+  const auto give_up = steady::now() + 20s;
+  while (there < 2 && steady::now() < give_up) {
+    std::this_thread::yield();
+  }
+  co_return std::this_thread::get_id();
+}
+
+}  // namespace
+
+TEST_SUITE("sched/thread_pool") {
+  TEST_CASE("a pool has the workers that it was asked for, or one per available core") {
+    const thread_pool three({.workers = 3});
+    CHECK(three.workers() == 3);
+    const thread_pool all;
+    CHECK(all.workers() == available_cores());
+  }
+
+  TEST_CASE("a pool of one worker runs tasks as well") {
+    thread_pool pool({.workers = 1});
+    CHECK(pool.run(number(4)) == 4);
+  }
+
+  TEST_CASE("several threads run tasks on one pool at once") {
+    thread_pool pool({.workers = 2});
+    std::atomic<int> sum = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        for (int k = 0; k < 100; ++k) {
+          sum += pool.run(number(1));
+        }
+      });
+    }
+    for (std::thread& t : threads) t.join();
+    CHECK(sum == 400);
+  }
+
+  TEST_CASE("the arguments of when_all run at the same time on different threads") {
+    std::atomic<int> there = 0;
+    thread_pool pool({.workers = 2});
+    pool.run([](std::atomic<int>& n) -> task<> {
+      auto both = co_await when_all(meet(n), meet(n));
+      CHECK(n == 2);
+      CHECK(std::get<0>(both) != std::get<1>(both));
+    }(there));
+  }
+
+  TEST_CASE("two spawned tasks run at the same time on different threads") {
+    std::atomic<int> there = 0;
+    thread_pool pool({.workers = 2});
+    pool.run([](std::atomic<int>& n) -> task<> {
+      auto body = [&n](task_group& g) -> task<> {
+        join_handle<std::thread::id> one = g.spawn(meet, std::ref(n));
+        join_handle<std::thread::id> two = g.spawn(meet, std::ref(n));
+        const std::thread::id first = co_await one;
+        const std::thread::id second = co_await two;
+        CHECK(first != second);
+      };
+      co_await with_task_group(body);
+    }(there));
+  }
+
+  TEST_CASE("a task that computes does not keep the others from running") {
+    thread_pool pool({.workers = 2});
+    pool.run([]() -> task<> {
+      std::atomic<bool> stop = false;
+      auto body = [&stop](task_group& g) -> task<> {
+        g.spawn([](std::atomic<bool>& flag) -> task<> {
+          const auto give_up = steady::now() + 20s;
+          while (!flag && steady::now() < give_up) {
+          }
+          CHECK(flag);
+          co_return;
+        }, std::ref(stop));
+        g.spawn([](std::atomic<bool>& flag) -> task<> {
+          co_await yield();
+          flag = true;
+        }, std::ref(stop));
+        co_return;
+      };
+      co_await with_task_group(body);
+    }());
+  }
+
+  TEST_CASE("workers that have nothing to do cost no processor time") {
+    thread_pool pool({.workers = 4});
+    CHECK(pool.run(number(1)) == 1);
+    std::this_thread::sleep_for(20ms);
+    const auto before = cpu_time_of_process();
+    std::this_thread::sleep_for(300ms);
+    CHECK(cpu_time_of_process() - before < 5ms);
+  }
+
+  TEST_CASE("posts from many threads are all called") {
+    std::atomic<int> calls = 0;
+    thread_pool pool({.workers = 2});
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 500; ++i) {
+          pool.post([&calls] { ++calls; });
+        }
+      });
+    }
+    for (std::thread& t : threads) t.join();
+    const auto give_up = steady::now() + 20s;
+    while (calls < 2000 && steady::now() < give_up) {
+      std::this_thread::yield();
+    }
+    CHECK(calls == 2000);
+  }
+
+  TEST_CASE("a worker that sleeps is woken for what a plain thread completes, again and again") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 300; ++i) {
+      event gate;
+      std::thread setter([&gate] { gate.set(); });
+      pool.run([](event& e) -> task<> { co_await e.wait(); }(gate));
+      setter.join();
+    }
+  }
+
+  TEST_CASE("frames that one worker made are freed by another") {
+    thread_pool pool({.workers = 2});
+    std::atomic<int> ran = 0;
+    pool.run([](std::atomic<int>& n) -> task<> {
+      auto body = [&n](task_group& g) -> task<> {
+        g.spawn_n(2000, [&n]() -> task<> {
+          co_await yield();
+          n += co_await number(1);
+          co_await yield();
+        });
+        co_return;
+      };
+      co_await with_task_group(body);
+    }(ran));
+    CHECK(ran == 2000);
+  }
+
+  TEST_CASE("the frame of the main task is gone when run returns, though the pool lives on") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 2000; ++i) {
+      std::atomic<int> n = 0;
+      struct noted {
+        explicit noted(std::atomic<int>& c) noexcept : count(&c) { ++*count; }
+        noted(const noted& other) noexcept : count(other.count) { ++*count; }
+        ~noted() { --*count; }
+        std::atomic<int>* count;
+      };
+      pool.run([](noted) -> task<> { co_return; }(noted(n)));
+      REQUIRE(n == 0);
+    }
+  }
+
+  TEST_CASE("a pool is destroyed with what was posted to it and never ran") {
+    for (int i = 0; i < 50; ++i) {
+      {
+        thread_pool pool({.workers = 2});
+        for (int k = 0; k < 20; ++k) {
+          pool.post([c = counted(1)] { (void)c; });
+        }
+      }
+      CHECK(counted::alive() == 0);
+    }
+  }
+
+  TEST_CASE("destroying a pool on one of its own workers ends the program with a message") {
+    const std::string said = tests::dying_words([] {
+      auto* pool = new thread_pool({.workers = 2});
+      pool->run([](thread_pool* own) -> task<> {
+        delete own;
+        co_return;
+      }(pool));
+    });
+    CHECK(said.find("it would join itself") != std::string::npos);
+  }
+}
