@@ -182,8 +182,11 @@ void ring::poll() noexcept {
 void ring::wait(std::int64_t deadline_ns) noexcept {
   hand_over_backlog();
   arm_doorbell();
-  const bool ready = io_uring_cq_ready(&queue_->memory()) != 0 || !backlog_.empty();
-  enter(!ready, deadline_ns);
+  // What found no room must not be slept over: a cancel would come late, and a doorbell unheard.
+  const bool handed_over = backlog_.empty() && cancels_.empty() &&
+                           (doorbell_armed_ || queue_->doorbell_fd() < 0);
+  const bool reaped = io_uring_cq_ready(&queue_->memory()) == 0;
+  enter(handed_over && reaped, deadline_ns);
   reap();
 }
 

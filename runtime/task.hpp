@@ -4,6 +4,7 @@
 // spawn() or when_all(). It runs on the strand of whoever awaits it, and knows no scheduler: the same
 // task runs on an event loop or on a thread pool.
 
+#include <concepts>
 #include <coroutine>
 #include <exception>
 #include <source_location>
@@ -55,6 +56,15 @@ class [[nodiscard(
 
   /// False after it has been moved from.
   explicit operator bool() const noexcept { return promise_ != nullptr; }
+
+  /// For coroutines that are none of weft's: a message in the place of a crash.
+  template <class U = T>
+  std::suspend_never operator co_await() && noexcept {
+    static_assert(!std::same_as<U, U>,
+                  "weft: a weft::task is awaited in another weft::task; from a coroutine of another library, or "
+                  "from plain code, start it with weft::run or a scheduler's run");
+    return {};
+  }
 
  private:
   friend promise_type;

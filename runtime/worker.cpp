@@ -13,10 +13,23 @@ namespace weft::detail {
 
 namespace {
 
-thread_local constinit worker* this_worker = nullptr;
+// initial-exec: one load, where a shared library would call a function to find the variable.
+[[gnu::tls_model("initial-exec")]] thread_local constinit worker* this_worker = nullptr;
 
 /// Frames made less frames freed on threads without a worker, and by workers that have ended.
 constinit std::atomic<std::int64_t> frames_elsewhere{0};
+
+// Out of line, so that the paths taken once per frame save no registers.
+[[gnu::cold, gnu::noinline]] void* allocate_frame_elsewhere(std::size_t bytes) {
+  void* const p = frame_cache::allocate_uncached(bytes);
+  frames_elsewhere.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
+  return p;
+}
+
+[[gnu::cold, gnu::noinline]] void deallocate_frame_elsewhere(void* p, std::size_t bytes) noexcept {
+  frame_cache::deallocate_uncached(p, bytes);
+  frames_elsewhere.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a statistic
+}
 
 }  // namespace
 
@@ -34,16 +47,15 @@ worker_binding::worker_binding(worker& w) noexcept {
 worker_binding::~worker_binding() { this_worker = nullptr; }
 
 void* allocate_frame(std::size_t bytes) {
-  if (worker* const w = this_worker) return w->frames.allocate(bytes);
-  void* const p = frame_cache::allocate_uncached(bytes);
-  frames_elsewhere.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
-  return p;
+  if (worker* const w = this_worker) [[likely]]
+    return w->frames.allocate(bytes);
+  return allocate_frame_elsewhere(bytes);
 }
 
 void deallocate_frame(void* p, std::size_t bytes) noexcept {
-  if (worker* const w = this_worker) return w->frames.deallocate(p, bytes);
-  frame_cache::deallocate_uncached(p, bytes);
-  frames_elsewhere.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a statistic
+  if (worker* const w = this_worker) [[likely]]
+    return w->frames.deallocate(p, bytes);
+  deallocate_frame_elsewhere(p, bytes);
 }
 
 std::int64_t live_frames() noexcept {
@@ -65,7 +77,8 @@ void worker::fork(suspended& s) noexcept {
 }
 
 suspended* worker::pop_fork() noexcept {
-  if (shared) return forks.pop();
+  // pop() pays a fence even for nothing, and between two woken tasks there mostly is nothing.
+  if (shared) return forks.empty() ? nullptr : forks.pop();
   if (local_forks == nullptr) return nullptr;
   return std::exchange(local_forks, local_forks->next);
 }

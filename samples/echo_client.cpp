@@ -8,7 +8,6 @@
 
 #include "support/latency.hpp"
 #include "support/table.hpp"
-
 #include <weft/io/tcp.hpp>
 #include <weft/weft.hpp>
 

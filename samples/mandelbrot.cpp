@@ -3,10 +3,10 @@
 //
 //     mandelbrot [--size W H] [-o FILE.png] [--whole] [--workers N]
 
-#include "support/image.hpp"
 #include "support/mandelbrot.hpp"
-#include "support/table.hpp"
 
+#include "support/image.hpp"
+#include "support/table.hpp"
 #include <weft/weft.hpp>
 
 #include <CLI/CLI.hpp>

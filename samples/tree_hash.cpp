@@ -11,7 +11,6 @@
 #include "support/hash_file.hpp"
 #include "support/progress.hpp"
 #include "support/sha256.hpp"
-
 #include <weft/io/fs.hpp>
 #include <weft/weft.hpp>
 

@@ -5,7 +5,8 @@
 Benchmarks are named area/question/variant/key:value/...; the variant `weft` is compared with every
 other variant of the same question and the same arguments (a baseline may lack some: serial code has
 no workers). A ratio is baseline time / weft time, of medians from one run: above 1 weft is faster.
-The whole run takes five minutes at most; what did not fit in is named.
+A counter that both have is compared in the same way. Where there is a counter `per_item`, times are
+those of one item. The whole run takes five minutes at most; what did not fit in is named.
 """
 
 import json
@@ -27,6 +28,10 @@ OVERHEAD = 2.2
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
                       r"iterations:\d+|min_time:.*|min_warmup_time:.*)$")
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+# What every entry of Google Benchmark's JSON has; the rest are counters, here all of them times.
+FIELDS = {"name", "family_index", "per_family_instance_index", "run_name", "run_type",
+          "repetitions", "repetition_index", "threads", "iterations", "real_time", "cpu_time",
+          "time_unit", "label", "error_occurred", "error_message"}
 
 
 def listed(program, pattern):
@@ -66,9 +71,14 @@ def split(name):
     return "/".join([*words[:2], *words[3:]]), words[2], arguments
 
 
+def median_and_spread(values):
+    median = statistics.median(values)
+    return median, (max(values) - min(values)) / median if median else 0.0
+
+
 def medians(runs):
-    """name -> (median ns, spread, error) over the repetitions of every benchmark."""
-    times, errors = {}, {}
+    """(name -> {"time" or counter -> (median ns, spread)}, name -> error), of all repetitions."""
+    samples, errors = {}, {}
     for one in runs:
         for entry in one["benchmarks"]:
             if entry.get("run_type") == "aggregate":
@@ -76,14 +86,14 @@ def medians(runs):
             name = entry.get("run_name", entry["name"])
             if entry.get("error_occurred"):
                 errors[name] = entry.get("error_message", "error")
-            else:
-                nanoseconds = entry["real_time"] * NANOSECONDS[entry["time_unit"]]
-                times.setdefault(name, []).append(nanoseconds)
-    results = {}
-    for name, values in times.items():
-        median = statistics.median(values)
-        results[name] = (median, (max(values) - min(values)) / median)
-    return results, errors
+                continue
+            found = {key: value * 1e9 for key, value in entry.items() if key not in FIELDS}
+            real_time = entry["real_time"] * NANOSECONDS[entry["time_unit"]]
+            found["time"] = found.pop("per_item", real_time)
+            for key, value in found.items():
+                samples.setdefault(name, {}).setdefault(key, []).append(value)
+    return {name: {key: median_and_spread(values) for key, values in counters.items()}
+            for name, counters in samples.items()}, errors
 
 
 def shown(nanoseconds):
@@ -95,24 +105,26 @@ def shown(nanoseconds):
 
 def baselines(question, arguments, results):
     """The other variants of a question whose arguments are among the given ones."""
-    for other, (median, spread) in results.items():
+    for other, counters in results.items():
         its_question, variant, its_arguments = split(other)
         if its_question == question and variant != "weft" and set(its_arguments) <= set(arguments):
-            yield variant, median, spread
+            yield variant, counters
 
 
 def ratios(results):
+    """Rows to print: what, weft's time, then below it each baseline's and the ratio."""
     rows = []
-    for name, (median, spread) in results.items():
+    for name, counters in results.items():
         question, variant, arguments = split(name)
         if variant != "weft":
             continue
-        title = " ".join([question, *arguments])
         others = list(baselines(question, arguments, results))
-        rows.append((title, shown(median), f"±{spread * 50:.0f}%", ""))
-        rows += [("", shown(other), f"±{its_spread * 50:.0f}%",
-                  f"{other / median:5.2f} x {variant}")
-                 for variant, other, its_spread in others]
+        for key, (median, spread) in sorted(counters.items(), key=lambda item: item[0] != "time"):
+            title = " ".join([question, *arguments]) if key == "time" else "  " + key
+            rows.append((title, shown(median), f"±{spread * 50:.0f}%", ""))
+            rows += [("", shown(its[key][0]), f"±{its[key][1] * 50:.0f}%",
+                      f"{its[key][0] / median:5.2f} x {other}" if median else f"      {other}")
+                     for other, its in others if key in its]
     return rows
 
 
@@ -151,7 +163,9 @@ def main():
                "compiler": pathlib.Path(programs_folder).parent.name, "left_out": left_out}
     (output / "results.json").write_text(json.dumps(
         {"context": context,
-         "benchmarks": {name: {"median_ns": m, "spread": s} for name, (m, s) in results.items()},
+         "benchmarks": {name: {key: {"median_ns": median, "spread": spread}
+                              for key, (median, spread) in counters.items()}
+                        for name, counters in results.items()},
          "errors": errors}, indent=1) + "\n")
     rows = ratios(results)
     width = max((len(row[0]) for row in rows), default=0)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prints `N passed, N failed` for one build directory: test_summary.py BUILD MESON_EXIT_CODE
+"""Prints `N passed, N failed[, N skipped]` of a build: test_summary.py BUILD MESON_EXIT_CODE
 
-A doctest program counts by its cases, anything else as one. A test that was skipped counts as
-failed: nothing here may be left out unseen. A run that wrote no log, or whose failure left no trace
-in it, is one failure.
+A doctest program counts by its cases, anything else as one. A test that says that it was skipped
+counts as failed, and cases that a program leaves out are counted: nothing is left out unseen. A run
+that wrote no log, or whose failure left no trace in it, is one failure.
 """
 
 import json
@@ -12,31 +12,30 @@ import pathlib
 import re
 import sys
 
-CASES = re.compile(r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed",
-                   re.MULTILINE)
+CASES = re.compile(r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed"
+                   r" \| +(\d+) skipped", re.MULTILINE)
 # What doctest prints may be coloured.
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def count(test):
-    """(passed, failed) of one line of meson's testlog.json."""
+    """(passed, failed, skipped) of one line of meson's testlog.json."""
     succeeded = test["result"] in ("OK", "EXPECTEDFAIL")
     cases = CASES.search(COLOURS.sub("", test.get("stdout", "")))
     if not cases:
-        return (1, 0) if succeeded else (0, 1)
-    passed, failed = int(cases[2]), int(cases[3])
-    return (passed, failed) if succeeded else (passed, max(failed, 1))
+        return (1, 0, 0) if succeeded else (0, 1, 0)
+    _, passed, failed, skipped = map(int, cases.groups())
+    return (passed, failed if succeeded else max(failed, 1), skipped)
 
 
 def main():
     log = pathlib.Path(sys.argv[1]) / "meson-logs" / "testlog.json"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     counts = [count(json.loads(line)) for line in lines if line.strip()]
-    passed = sum(p for p, _ in counts)
-    failed = sum(f for _, f in counts)
+    passed, failed, skipped = (sum(one[i] for one in counts) for i in range(3))
     if (sys.argv[2] != "0" or not counts) and failed == 0:
         failed = 1
-    print(f"{passed} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
 
 
 if __name__ == "__main__":

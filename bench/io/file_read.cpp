@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 // How fast are random reads of 4 KiB from a file in the page cache, 1, 32 and 128 at a time?
 //
-// Measured: 4096 reads of a 64 MiB file at random places, `depth` of them in flight; `per_item` is one
-// read. With depth 1 each read is a turn of the loop of its own. Included: making and joining the
-// `depth` tasks. Not measured: a disk. Bound: the kernel's copy of the page and its page cache, about
-// 1.2 us; what is left is submission and completion.
-// Baseline: raw liburing with as many reads in flight, the same places, the same buffers.
+// Measured: 4096 reads of a 64 MiB file at random places, `depth` of them in flight; `per_item` is
+// one read. With depth 1 each read is a turn of the loop of its own. Included: making and joining
+// the `depth` tasks. Not measured: a disk. Bound: the kernel's copy of the page and its page cache,
+// about 1.2 us; what is left is submission and completion. Baseline: raw liburing with as many
+// reads in flight, the same places, the same buffers.
 
 #include "bench/support/descriptors.hpp"
 #include "bench/support/measure.hpp"
 #include "bench/support/random.hpp"
 #include "bench/support/raw_ring.hpp"
-
 #include <weft/io/file.hpp>
 #include <weft/runtime/task_group.hpp>
 
@@ -63,8 +62,8 @@ bool right(const block& b, std::uint64_t number) {
   return b.front() == number && b.back() == number;
 }
 
-weft::task<> read_some(weft::file& from, block& b, std::size_t count,
-                       bench::random_numbers& random, std::size_t& good) {
+weft::task<> read_some(weft::file& from, block& b, std::size_t count, bench::random_numbers& random,
+                       std::size_t& good) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint64_t number = random.below(blocks);
     const std::size_t n =

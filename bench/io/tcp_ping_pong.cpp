@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 // How many messages does a TCP echo server on one core give back?
 //
-// Measured: 50 connections on loopback, each with one message of 64 bytes under way; an iteration is
-// 1000 echoes. The server has one core, the load another one. `server_cpu` is what the server's
+// Measured: 50 connections on loopback, each with one message of 64 bytes under way; an iteration
+// is 1000 echoes. The server has one core, the load another one. `server_cpu` is what the server's
 // thread used per echo, in seconds: it tells more than the rate when the load is the slower side.
-// Not measured: large messages, many connections, a network. Bound: the kernel's loopback TCP, about
-// 2.8 us of each echo.
-// Baselines: raw liburing with the same ring flags, one receive and one send at a time; Asio with
-// callbacks, on epoll.
+// Not measured: large messages, many connections, a network. Bound: the kernel's loopback TCP,
+// about 2.8 us of each echo. Baselines: raw liburing with the same ring flags, one receive and one
+// send at a time; Asio with callbacks, on epoll.
 
 #include "bench/support/affinity.hpp"
 #include "bench/support/descriptors.hpp"
 #include "bench/support/echo_load.hpp"
 #include "bench/support/measure.hpp"
 #include "bench/support/raw_ring.hpp"
-
 #include <weft/io/tcp.hpp>
 #include <weft/runtime/task_group.hpp>
 
@@ -47,7 +45,8 @@ constexpr std::size_t echoes = 1000;
 using buffer = std::array<char, 4096>;
 using port_promise = std::promise<std::uint16_t>;
 
-// --- weft -----------------------------------------------------------------------------------------
+// --- weft
+// -----------------------------------------------------------------------------------------
 
 weft::task<> echo(weft::tcp_stream stream) {
   stream.set_nodelay(true);
@@ -75,15 +74,16 @@ void weft_server(port_promise port) {
   weft::run(serve_connections(std::move(listener)));
 }
 
-// --- raw liburing ---------------------------------------------------------------------------------
+// --- raw liburing
+// ---------------------------------------------------------------------------------
 
 class raw_server {
 public:
   void run(port_promise port) {
     listen(std::move(port));
     for (std::size_t i = 0; i < connections; ++i) {
-      clients_[i].socket = bench::owned_fd(bench::checked(
-          ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
+      clients_[i].socket = bench::owned_fd(
+          bench::checked(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
       const int on = 1;
       bench::checked(
           ::setsockopt(clients_[i].socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on),
@@ -141,7 +141,8 @@ private:
 
 void raw_liburing_server(port_promise port) { raw_server().run(std::move(port)); }
 
-// --- Asio -----------------------------------------------------------------------------------------
+// --- Asio
+// -----------------------------------------------------------------------------------------
 
 class asio_connection {
 public:
@@ -177,7 +178,8 @@ void asio_server(port_promise port) {
   context.run();
 }
 
-// --- What is common -------------------------------------------------------------------------------
+// --- What is common
+// -------------------------------------------------------------------------------
 
 double cpu_seconds(std::thread& thread) {
   clockid_t clock{};
@@ -202,6 +204,7 @@ void ping_pong(benchmark::State& state) {
     const double before = cpu_seconds(server);
     for (auto _ : state) load.run(echoes);
     const double used = cpu_seconds(server) - before;
+    load.finish();
     bench::expect(state, load.wrong() == 0, "an echo differs from what was sent");
     bench::per_item(state, echoes);
     state.counters["server_cpu"] =

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // What does it cost to send a number through a bounded channel (64), one to one and four to four?
 //
-// Measured: 100,000 numbers from the senders to the receivers, and the end of the channel; `per_item`
-// is one number. Included: making and joining the tasks or threads. With one worker the two sides take
-// turns, 64 numbers each; with two they may run side by side. Bound: the channel's lock, and a trip
-// through the ready queue whenever it is full or empty.
-// Baselines: a std::deque filled and emptied 64 at a time by one thread; a bounded queue of a mutex
-// and two condition variables between as many threads.
+// Measured: 100,000 numbers from the senders to the receivers, and the end of the channel;
+// `per_item` is one number. Included: making and joining the tasks or threads. With one worker the
+// two sides take turns, 64 numbers each; with two they may run side by side. Bound: the channel's
+// lock, and a trip through the ready queue whenever it is full or empty. Baselines: a std::deque
+// filled and emptied 64 at a time by one thread; a bounded queue of a mutex and two condition
+// variables between as many threads.
 
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/channel.hpp>
 #include <weft/runtime/task_group.hpp>
 

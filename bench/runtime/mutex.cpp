@@ -7,7 +7,6 @@
 // Baselines: one compare-and-exchange and one exchange, the least that a lock can do; std::mutex.
 
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/mutex.hpp>
 
 #include <atomic>

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What does it cost to spawn a task into a group and to join it?
 //
-// Measured: one task spawns all, each of them writes one word, the group joins them; `per_item` is a
-// task. All frames are alive at once (a million: about half a gigabyte), since the children run after
-// the spawning task. Not measured: waiting children. Bound: for 10^4 two frames and one trip
+// Measured: one task spawns all, each of them writes one word, the group joins them; `per_item` is
+// a task. All frames are alive at once (a million: about half a gigabyte), since the children run
+// after the spawning task. Not measured: waiting children. Bound: for 10^4 two frames and one trip
 // through the ready queue, for 10^6 the memory of the frames; with two workers the queue's lock.
 // Baselines: as many closures made on the heap, queued and then called; calls through a pointer.
 
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/task_group.hpp>
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 // What does `co_await f()` cost, when f ends without waiting?
 //
 // Measured: create a task, await it, take its value, destroy it; the callee is not inlined, so that
-// its frame is really made. The value goes into the next call: latency, not throughput. Not measured:
-// suspending (see yield), cold caches. Bound: the frame cache, two transfers of control.
+// its frame is really made. The value goes into the next call: latency, not throughput. Not
+// measured: suspending (see yield), cold caches. Bound: the frame cache, two transfers of control.
 // Baselines: the call through a function pointer; operator new and delete of as many bytes as the
 // frame has; the least coroutine that there can be.
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What does a level of a deep chain of awaits cost?
 //
-// Measured: 1000 tasks that await each other, from the first call to the last return; `per_item` is a
-// level. Unlike in task_await 1000 frames are alive at once. Not measured: suspending with such a
+// Measured: 1000 tasks that await each other, from the first call to the last return; `per_item` is
+// a level. Unlike in task_await 1000 frames are alive at once. Not measured: suspending with such a
 // chain below. Bound: the memory of the frames (128 KiB), two transfers of control a level.
 // Baselines: recursion through a function pointer, and through the least coroutine there can be.
 

@@ -11,7 +11,6 @@
 
 #include "bench/support/measure.hpp"
 #include "bench/support/random.hpp"
-
 #include <weft/runtime/timer_queue.hpp>
 
 #include <cstddef>

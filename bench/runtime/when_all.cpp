@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What does when_all cost, of two tasks and of a thousand, that end without waiting?
 //
-// Measured: making the tasks, when_all of them, adding up the values; `per_item` is a task. With two
-// workers the second one may steal what is offered, and here stealing never pays: the bodies are
-// empty. Not measured: children that wait. Bound: a frame and a fork a child, for 1000 the vectors.
-// Baselines: awaiting the same tasks one after the other; calls through a function pointer.
+// Measured: making the tasks, when_all of them, adding up the values; `per_item` is a task. With
+// two workers the second one may steal what is offered, and here stealing never pays: the bodies
+// are empty. Not measured: children that wait. Bound: a frame and a fork a child, for 1000 the
+// vectors. Baselines: awaiting the same tasks one after the other; calls through a function
+// pointer.
 
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/when_all.hpp>
 
 #include <cstddef>

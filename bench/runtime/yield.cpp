@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What does a fair yield cost: to the end of the queue of ready tasks and back?
 //
-// Measured: 100,000 yields in all, by one task or by 1000 that take turns; `per_item` is one of them.
-// On a pool of two workers the queue is shared with a thief. Included: making and joining the tasks,
-// 1 ns per yield where there are 1000. Bound: push and pop of the ready queue, one indirect jump,
-// with 1000 tasks their frames in the cache.
-// Baselines: a std::deque of function pointers from whose head each is called and pushed back; a call
-// through a function pointer.
+// Measured: 100,000 yields in all, by one task or by 1000 that take turns; `per_item` is one of
+// them. On a pool of two workers the queue is shared with a thief. Included: making and joining the
+// tasks, 1 ns per yield where there are 1000. Bound: push and pop of the ready queue, one indirect
+// jump, with 1000 tasks their frames in the cache. Baselines: a std::deque of function pointers
+// from whose head each is called and pushed back; a call through a function pointer.
 
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/task_group.hpp>
 #include <weft/runtime/yield.hpp>
 

@@ -2,13 +2,12 @@
 // What does fork-join cost: fib(30) by plain recursion, 1.3 million forks, no work beside them?
 //
 // Measured: the whole tree; each call but the leaves forks two and joins them. `per_item` is a call
-// (2.7 million). Not measured: what makes fork-join worth it, work in the leaves; starting and ending
-// the threads. Bound: frame, fork and join of each call; with two workers the few steals.
+// (2.7 million). Not measured: what makes fork-join worth it, work in the leaves; starting and
+// ending the threads. Bound: frame, fork and join of each call; with two workers the few steals.
 // Baselines: the same recursion without forking (serial); oneTBB's task_group and parallel_invoke,
 // held to as many threads.
 
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/when_all.hpp>
 
 #include <oneapi/tbb/global_control.h>

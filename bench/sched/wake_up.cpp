@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 // How long does it take a plain thread to wake a loop that sleeps in its ring, and to hear back?
 //
-// Measured: post a function, which rings an eventfd that the thread polls; before each trip 50 us pass
-// untimed, so that the other side sleeps. `there_p50` is the way there alone, in seconds: from the
-// post until the function runs. Not measured: loops that are awake. Bound: the kernel's wake-up of a
-// core that may be halted (tens of microseconds in a virtual machine), twice.
-// Baselines: a thread that polls an eventfd and rings one back; one that waits for a condition
-// variable.
+// Measured: post a function, which rings an eventfd that the thread polls; before each trip 50 us
+// pass untimed, so that the other side sleeps. `there_p50` is the way there alone, in seconds: from
+// the post until the function runs. Not measured: loops that are awake. Bound: the kernel's wake-up
+// of a core that may be halted (tens of microseconds in a virtual machine), twice. Baselines: a
+// thread that polls an eventfd and rings one back; one that waits for a condition variable.
 
 #include "bench/support/descriptors.hpp"
 #include "bench/support/measure.hpp"
-
 #include <weft/runtime/event.hpp>
 
 #include <algorithm>
@@ -70,8 +68,7 @@ template <class Wake>
 void trips(benchmark::State& state, answer& a, Wake wake) {
   std::vector<double> there;
   for (auto _ : state) {
-    for (const auto until = clock_type::now() + idle; clock_type::now() < until;) {
-    }
+    for (const auto until = clock_type::now() + idle; clock_type::now() < until;) {}
     const auto begin = clock_type::now();
     wake();
     a.back.wait();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Holds a thread to one core, so that a server and its load do not share one by accident. Where there
-// is a single core they do share it; the numbers then say little.
+// Holds a thread to one core, so that a server and its load do not share one by accident. Where
+// there is a single core they do share it; the numbers then say little.
 
 #include <pthread.h>
 #include <sched.h>

@@ -48,20 +48,28 @@ void echo_load::send_next(std::size_t index) noexcept {
                      MSG_WAITALL);
 }
 
-void echo_load::take_echo(std::size_t index, int bytes) {
+void echo_load::check_echo(std::size_t index, int bytes) {
   if (index == failed_send || bytes < 0)
     throw std::system_error(-bytes, std::system_category(), "echo_load");
   if (bytes != static_cast<int>(message_bytes))
     throw std::runtime_error("echo_load: the server has closed a connection");
   const connection& c = connections_[index];
   if (c.received != c.sent) ++wrong_;
-  send_next(index);
 }
 
 void echo_load::run(std::size_t echoes) {
   for (std::size_t seen = 0; seen < echoes;)
     ring_.turn([&](std::uint64_t index, int bytes) {
-      take_echo(index, bytes);
+      check_echo(index, bytes);
+      send_next(index);
+      ++seen;
+    });
+}
+
+void echo_load::finish() {
+  for (std::size_t seen = 0; seen < connections;)
+    ring_.turn([&](std::uint64_t index, int bytes) {
+      check_echo(index, bytes);
       ++seen;
     });
 }

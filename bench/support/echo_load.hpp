@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Load for an echo server: connections that each send a message, wait for it to come back, compare it
-// and send the next. Raw io_uring, about a system call for a batch of echoes, so that the server is
-// what is measured.
+// Load for an echo server: connections that each send a message, wait for it to come back, compare
+// it and send the next. Raw io_uring, about a system call for a batch of echoes, so that the server
+// is what is measured.
 
 #include "bench/support/descriptors.hpp"
 #include "bench/support/raw_ring.hpp"
@@ -26,6 +26,10 @@ public:
   /// Until `echoes` more have come back. The others stay under way.
   void run(std::size_t echoes);
 
+  /// Takes the echoes that are under way and sends no more: after that the end of the connections
+  /// looks like an end to the server, not like a failure.
+  void finish();
+
   /// Echoes that were not what had been sent.
   [[nodiscard]] std::size_t wrong() const noexcept { return wrong_; }
 
@@ -39,7 +43,7 @@ private:
   };
 
   void send_next(std::size_t index) noexcept;
-  void take_echo(std::size_t index, int bytes);
+  void check_echo(std::size_t index, int bytes);
 
   raw_ring ring_;
   std::vector<connection> connections_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the benchmarks share: how they are timed, how a result is checked, and the time per item as a
-// counter beside the time of an iteration. Time is wall-clock time, since tasks may change threads;
-// the CPU column is that of the whole process.
+// What the benchmarks share: how they are timed, how a result is checked, and the time per item as
+// a counter beside the time of an iteration. Time is wall-clock time, since tasks may change
+// threads; the CPU column is that of the whole process.
 
 #include <weft/sched/run.hpp>
 

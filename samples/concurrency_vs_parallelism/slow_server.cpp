@@ -12,18 +12,15 @@
 namespace demo {
 
 slow_server::slow_server(std::vector<std::string> pages, std::chrono::milliseconds delay)
-    : pages_{std::move(pages)}, delay_{delay},
-      listener_{weft::tcp_listener::bind("127.0.0.1:0")},
+    : pages_{std::move(pages)}, delay_{delay}, listener_{weft::tcp_listener::bind("127.0.0.1:0")},
       thread_{[this] { weft::run(run_until_stopped()); }} {}
 
-slow_server::~slow_server() {
-  stopped_.set();
-}
+slow_server::~slow_server() { stopped_.set(); }
 
 weft::task<> slow_server::run_until_stopped() {
   const auto body = [this](weft::task_group& group) -> weft::task<> {
-    group.spawn(weft::serve(
-        listener_, [this](weft::tcp_stream client) { return answer(std::move(client)); }));
+    group.spawn(weft::serve(listener_,
+                            [this](weft::tcp_stream client) { return answer(std::move(client)); }));
     co_await stopped_.wait();
     group.cancel();
   };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A server on this machine that takes its time: each answer comes after a fixed delay, and any number
-// of clients are served at once. It runs on a thread and an event loop of its own, so that its work
-// appears in no measurement.
+// A server on this machine that takes its time: each answer comes after a fixed delay, and any
+// number of clients are served at once. It runs on a thread and an event loop of its own, so that
+// its work appears in no measurement.
 
 #include <weft/io/tcp.hpp>
 #include <weft/weft.hpp>
@@ -37,7 +37,8 @@ private:
   std::jthread thread_;
 };
 
-/// The client's side: connects, asks for page number `page` (modulo their number), reads to the end.
+/// The client's side: connects, asks for page number `page` (modulo their number), reads to the
+/// end.
 weft::task<std::string> fetch(weft::endpoint server, std::uint32_t page);
 
 }  // namespace demo

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The heart of the demo: the same tasks started in three ways. Nothing in the tasks differs, only the
-// line that starts them.
+// The heart of the demo: the same tasks started in three ways. Nothing in the tasks differs, only
+// the line that starts them.
 
 #include <weft/sched/trace.hpp>
 #include <weft/weft.hpp>

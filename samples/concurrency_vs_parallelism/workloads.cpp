@@ -3,7 +3,6 @@
 #include "workloads.hpp"
 
 #include "slow_server.hpp"
-
 #include <weft/io/fs.hpp>
 
 #include <algorithm>

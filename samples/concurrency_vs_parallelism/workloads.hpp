@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The tasks of the four workloads. None of them knows whether it runs alone, interleaved or in parallel.
+// The tasks of the four workloads. None of them knows whether it runs alone, interleaved or in
+// parallel.
 
 #include "../support/hash_file.hpp"
 #include "../support/image.hpp"
 #include "../support/mandelbrot.hpp"
-
 #include <weft/io/address.hpp>
 #include <weft/weft.hpp>
 

@@ -3,7 +3,6 @@
 #include "hash_file.hpp"
 
 #include "sha256.hpp"
-
 #include <weft/io/file.hpp>
 
 #include <cstddef>

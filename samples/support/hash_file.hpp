@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The SHA-256 of a file as a task: read a piece, hash it, read the next. tree_hash runs one for each
-// file of a tree, and the demo runs the same ones in three ways.
+// The SHA-256 of a file as a task: read a piece, hash it, read the next. tree_hash runs one for
+// each file of a tree, and the demo runs the same ones in three ways.
 
 #include <weft/runtime/task.hpp>
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """README.md's ```cpp blocks compile, and those with a main() run: readme_blocks.py LIBWEFT.a
 
-A ```text block that follows a program and is introduced by `<!-- output -->` must be what it
-prints. A block without main() belongs to the program before it: it must compile after that
-program's text, as declarations or as the body of a function.
+A ```text block that follows a program, with nothing between them, must be what it prints. A block
+without main() belongs to the program before it: it must compile after that program's text, as
+declarations or as the body of a function.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ import compilers  # noqa: E402
 
 README = compilers.ROOT / "README.md"
 BLOCK = re.compile(r"^```cpp\n(?P<code>.*?)^```$"
-                   r"(?:\s*<!-- output -->\s*^```text\n(?P<output>.*?)^```$)?",
+                   r"(?:\s*^```text\n(?P<output>.*?)^```$)?",
                    re.MULTILINE | re.DOTALL)
 MAIN = re.compile(r"\bint main\b")
 HEAD = "#include <weft/weft.hpp>\n"

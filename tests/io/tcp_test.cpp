@@ -483,7 +483,8 @@ TEST_SUITE("io/tcp") {
           group.spawn(reader);
           group.spawn(writer);
           group.spawn(acceptor);
-          for (int i = 0; i < 20; ++i) co_await yield();
+          char first[1];
+          co_await p.server.read_exact(first);  // now the others wait in the kernel
           co_await p.client.close();
           co_await listener.close();
           const received got = co_await receive_all(p.server);

@@ -259,56 +259,58 @@ void stop_while_parking(scenario& s, rules r) {
   });
 }
 
-// The parker alone: two threads leave something for a worker, one of them ends it all. What was
-// left before the worker is unparked, or terminated, is there for it afterwards; no doorbell is
-// missing.
-void leave_and_terminate(scenario& s, rules) {
-  struct state {
-    detail::parker<atomics> parker;
-    doorbell bell;
-    plain<int> first, last;
-  };
-  const auto st = std::make_shared<state>();
-  s.thread([st] {
-    for (bool woken = false; !st->parker.terminated(); woken = true) {
-      if (woken) check(st->first.read() == 1, "what was left is there");
-      if (st->parker.prepare_park()) {
-        st->bell.wait();
-        st->parker.resume();
-      }
+// The parker alone: a worker, somebody who leaves a thing for it, somebody who ends it all. What
+// was left before the worker is unparked, or terminated, is there for it afterwards; no doorbell is
+// missed; and who has to ring it finds it, although the worker itself has put it up.
+struct parked_worker {
+  detail::parker<atomics> parker;
+  doorbell bell;
+  plain<bool> bell_is_there;
+  plain<int> left, left_last;
+
+  void ring() {
+    check(bell_is_there.read(), "there is a doorbell to ring");
+    bell.ring();
+  }
+  void park() {
+    if (parker.prepare_park()) {
+      bell.wait();
+      parker.resume();
     }
-    check(st->last.read() == 1, "what was left last is there");
-    check(!st->parker.prepare_park(), "who is terminated does not sleep again");
+  }
+};
+
+void leave(scenario& s, rules) {
+  const auto w = std::make_shared<parked_worker>();
+  s.thread([w] {
+    w->bell_is_there.write(true);
+    w->park();
+    check(w->left.read() == 1, "what was left is there");
   });
-  s.thread([st] {
-    st->first.write(1);
-    if (st->parker.unpark()) st->bell.ring();
-  });
-  s.thread([st] {
-    st->last.write(1);
-    if (st->parker.terminate()) st->bell.ring();
+  s.thread([w] {
+    w->left.write(1);
+    if (w->parker.unpark()) w->ring();
   });
 }
 
-// Without the end: a notification, taken before the sleep or after it, hands over what came before
-// it.
-void leave(scenario& s, rules) {
-  struct state {
-    detail::parker<atomics> parker;
-    doorbell bell;
-    plain<int> left;
-  };
-  const auto st = std::make_shared<state>();
-  s.thread([st] {
-    if (st->parker.prepare_park()) {
-      st->bell.wait();
-      st->parker.resume();
+void leave_and_terminate(scenario& s, rules) {
+  const auto w = std::make_shared<parked_worker>();
+  s.thread([w] {
+    w->bell_is_there.write(true);
+    for (bool woken = false; !w->parker.terminated(); woken = true) {
+      if (woken) check(w->left.read() == 1, "what was left is there");
+      w->park();
     }
-    check(st->left.read() == 1, "what was left is there");
+    check(w->left_last.read() == 1, "what was left last is there");
+    check(!w->parker.prepare_park(), "who is terminated does not sleep again");
   });
-  s.thread([st] {
-    st->left.write(1);
-    if (st->parker.unpark()) st->bell.ring();
+  s.thread([w] {
+    w->left.write(1);
+    if (w->parker.unpark()) w->ring();
+  });
+  s.thread([w] {
+    w->left_last.write(1);
+    if (w->parker.terminate()) w->ring();
   });
 }
 

@@ -3,6 +3,7 @@
 #include "support/test_kernel.hpp"
 #include "support/without_system_calls.hpp"
 #include "weft/io/file.hpp"
+#include "weft/io/serve.hpp"
 #include "weft/io/tcp.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
@@ -154,7 +155,7 @@ bool requests_wait_at_the_same_time() {
   test_kernel k;
   k.alone = true;
   int answers = 0;
-  auto body = [&](task_group& group) -> task<> {
+  auto main = [&]() -> task<> {
     tcp_listener listener = tcp_listener::bind("127.0.0.1:0");
     const endpoint server = listener.local_endpoint();
     auto clients = [&](task_group& all) -> task<> {
@@ -162,12 +163,14 @@ bool requests_wait_at_the_same_time() {
       co_return;
     };
     auto serving = [&]() -> task<> { co_await serve(listener, echo); };
-    auto server_task = group.spawn(serving);
-    co_await with_task_group(clients);
-    group.cancel();
-    co_await as_result(std::move(server_task));
+    auto body = [&](task_group& group) -> task<> {
+      (void)group.spawn(serving);
+      co_await with_task_group(clients);
+      group.cancel();
+    };
+    co_await with_task_group(body);
   };
-  run({.kernel = &k}, with_task_group(body));
+  run({.kernel = &k}, main());
   return answers == 200 && k.now() == test_kernel::first_instant + 20'000'000 &&
          k.world.open_descriptors() == 0;
 }

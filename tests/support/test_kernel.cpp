@@ -168,7 +168,7 @@ bool test_kernel::jump() {
     if (alone) detail::fatal("test kernel: every task waits, and nothing can end the wait");
     return false;
   }
-  now_.store(next, std::memory_order_relaxed);  // relaxed: under the lock
+  set_now(next);
   expire();
   changed_.notify_all();
   return true;

@@ -14,6 +14,7 @@
 #include "weft/io/kernel/kernel.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -62,6 +63,9 @@ public:
   std::uint64_t overflows = 0;    // completions that found no room
   std::uint64_t deaf_sleeps = 0;  // sleeps of a ring that does not poll its doorbell
 
+  /// Moves the clock while somebody runs; for the functions above.
+  void let_time_pass(std::chrono::nanoseconds d) noexcept { set_now(now() + d.count()); }
+
   test_kernel() = default;
   ~test_kernel() override;
 
@@ -93,6 +97,9 @@ private:
   };
   using request_map = std::map<std::uint64_t, request>;  // by number, in the order of submission
 
+  void set_now(std::int64_t ns) noexcept {
+    now_.store(ns, std::memory_order_relaxed);  // relaxed: under the lock
+  }
   void take(test_queue& from, const io_uring_sqe& entry);
   void cancel(test_queue& from, const io_uring_sqe& entry);
   void keep(request r);

@@ -48,7 +48,15 @@ bool install_filter() noexcept {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0;
 }
 
+/// The first throw of a process sets up the unwinder, and ends that with a futex call.
+void warm_up() noexcept {
+  try {
+    throw 0;
+  } catch (int) {}
+}
+
 [[noreturn]] void run_child(bool (*body)()) noexcept {
+  warm_up();
   struct sigaction action{};
   action.sa_sigaction = &trapped;
   action.sa_flags = SA_SIGINFO;
