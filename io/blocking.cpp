@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/blocking.hpp"
 
+#include "weft/io/helper_pool.hpp"
+
 #include "weft/io/ring.hpp"
 
 namespace weft::detail {

@@ -4,7 +4,7 @@
 // while the task waits. For what has no ring operation: libraries that block, getaddrinfo, the disk
 // behind a directory.
 
-#include "weft/io/helper_pool.hpp"
+#include "weft/io/helper_job.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/outcome.hpp"
 #include "weft/runtime/task.hpp"
@@ -20,6 +20,8 @@
 namespace weft {
 
 namespace detail {
+
+class helper_pool;
 
 /// One call on a helper. Cancelled while it is queued, it never runs; once it runs it is awaited.
 class blocking_operation : public awaitable_operation<blocking_operation, void, waiter>,

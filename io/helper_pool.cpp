@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/helper_pool.hpp"
 
+#include "weft/io/ring.hpp"
+
 #include "weft/runtime/assert.hpp"
 
 #include <algorithm>
@@ -118,6 +120,10 @@ void helper_pool::remove(helper_job& job) noexcept {
   (job.before != nullptr ? job.before->behind : oldest_) = job.behind;
   (job.behind != nullptr ? job.behind->before : newest_) = job.before;
   job.queued = false;
+}
+
+std::shared_ptr<helper_pool> make_helpers(kernel& k, unsigned threads_max) {
+  return std::make_shared<helper_pool>(k, threads_max);
 }
 
 }  // namespace weft::detail

@@ -4,6 +4,7 @@
 // up to a bound, and stay; further calls wait in line, oldest first. The helper that went idle last
 // is used first: its stack and caches are warm. It knows neither tasks nor rings.
 
+#include "weft/io/helper_job.hpp"
 #include "weft/io/kernel/kernel.hpp"
 
 #include <condition_variable>
@@ -12,18 +13,6 @@
 #include <vector>
 
 namespace weft::detail {
-
-/// A call for a helper. Intrusive: queueing it allocates nothing.
-struct helper_job {
-  using run_fn = void (*)(helper_job&) noexcept;
-
-  explicit helper_job(run_fn f) noexcept : run(f) {}
-
-  run_fn run;  // the job may be gone when it returns
-  helper_job* before = nullptr;
-  helper_job* behind = nullptr;
-  bool queued = false;
-};
 
 class helper_pool {
 public:

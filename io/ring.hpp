@@ -98,6 +98,10 @@ class ring {
   bool doorbell_armed_ = false;
 };
 
+/// The threads for blocking calls that the rings of one scheduler share: at most `threads_max`, started
+/// when they are needed. Dropping the last reference joins them.
+std::shared_ptr<helper_pool> make_helpers(kernel& k, unsigned threads_max);
+
 /// Turns a negative result into an error: `cancelled` for a cancel that was asked for.
 std::error_code error_of(const ring_operation& op) noexcept;
 

@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "weft/sched/detail/idle_workers.hpp"
+#include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/message.hpp"
 
 namespace weft {

@@ -7,8 +7,8 @@
 #include <coroutine>
 #include <cstdint>
 
-#include "weft/sched/detail/fork_deque.hpp"
-#include "weft/sched/detail/parker.hpp"
+#include "weft/runtime/detail/fork_deque.hpp"
+#include "weft/runtime/detail/parker.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/ready_queue.hpp"

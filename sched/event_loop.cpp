@@ -3,7 +3,6 @@
 
 #include <thread>
 
-#include "weft/io/helper_pool.hpp"
 #include "weft/io/ring.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
@@ -17,12 +16,12 @@ struct event_loop::parts {
   parts(event_loop& loop, const run_options& o)
       : options(o),
         kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(kernel, o.helpers_max),
+        helpers(detail::make_helpers(kernel, o.helpers_max)),
         worker(loop, 0, &depot) {}
 
   const run_options options;
   weft::kernel& kernel;
-  detail::helper_pool helpers;
+  const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
   detail::worker worker;
   detail::guest_list guests;
@@ -54,7 +53,7 @@ void event_loop::dismiss(detail::guest& g) noexcept { parts_->guests.dismiss(g);
 void event_loop::drive(detail::main_task_base& main) {
   parts& p = *parts_;
   detail::worker& w = p.worker;
-  detail::ring ring(p.kernel, w, p.helpers, p.options.queue);
+  detail::ring ring(p.kernel, w, *p.helpers, p.options.queue);
   const detail::worker_binding binding(w);
   if (p.options.trace != nullptr) w.trace = &p.options.trace->add_lane("event loop");
   w.ring = &ring;

@@ -7,7 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "weft/io/helper_pool.hpp"
 #include "weft/io/ring.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/guest_list.hpp"
@@ -32,11 +31,11 @@ struct thread_pool::parts {
   explicit parts(const run_options& o)
       : options(o),
         kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(kernel, o.helpers_max) {}
+        helpers(detail::make_helpers(kernel, o.helpers_max)) {}
 
   const run_options options;
   weft::kernel& kernel;
-  detail::helper_pool helpers;
+  const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
   detail::guest_list guests;
   detail::mailbox inbox;  // whoever comes first delivers
@@ -103,7 +102,7 @@ void thread_pool::start_threads() {
 
 void thread_pool::open_seat(seat& s) noexcept {
   try {
-    s.ring = std::make_unique<detail::ring>(parts_->kernel, s.worker, parts_->helpers,
+    s.ring = std::make_unique<detail::ring>(parts_->kernel, s.worker, *parts_->helpers,
                                             parts_->options.queue);
     s.worker.ring = s.ring.get();
   } catch (...) {
@@ -209,8 +208,10 @@ void thread_pool::work(seat& self) noexcept {
         continue;
       }
     }
-    const bool look_again = idle_.go_to_sleep(w.index, searching);
-    if (!(look_again && work_anywhere()) && w.parking.prepare_park()) {
+    // Nobody searches from here on: what was pushed meanwhile would find nobody to see it. It is
+    // usually this worker that wake_one() claims; then it does not begin to sleep, and searches.
+    if (idle_.go_to_sleep(w.index, searching) && work_anywhere()) wake_one();
+    if (w.parking.prepare_park()) {
       w.ring->wait(w.timers.next_deadline());
       w.parking.resume();
     }

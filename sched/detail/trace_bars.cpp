@@ -25,7 +25,11 @@ std::int64_t length(const trace_span& span) {
   return std::max<std::int64_t>(span.end_ns - span.begin_ns, 0);
 }
 
-bool is_known(const char* text) { return text != nullptr && *text != '\0'; }
+/// False for the library's own coroutines around the user's function: they say nothing to a reader.
+bool is_telling(const char* name) {
+  if (name == nullptr || *name == '\0') return false;
+  return !short_function_name(name).starts_with("weft::detail::");
+}
 
 bool follows(const trace_lane& lane, const trace_row& row) {
   return row.lanes.empty() || end_of(*row.lanes.back()) <= begin_of(lane);
@@ -69,7 +73,7 @@ trace_tasks tasks_of(const trace_recording::section& section) {
       const trace_span& span = (*lane)[i];
       trace_task& task =
           tasks.try_emplace(span.task, trace_task{tasks.size() + 1, nullptr}).first->second;
-      if (task.name == nullptr && is_known(span.name)) task.name = span.name;
+      if (task.name == nullptr && is_telling(span.name)) task.name = span.name;
     }
   }
   return tasks;

@@ -188,7 +188,7 @@ task<> act_in_order(order o, Rig& rig, outcome_of_wait& out, task_group& g) {
 
 /// After any history: what was granted and not received is there, and a new waiter gets through.
 template <class Rig>
-task<> check_nothing_lost(Rig& rig, const outcome_of_wait& out, bool was_granted) {
+void check_nothing_lost(Rig& rig, const outcome_of_wait& out, bool was_granted) {
   CHECK(out.resumes == 1);
   const bool left = rig.left_over();
   if (was_granted) {
@@ -210,7 +210,7 @@ task<> one_history(order o) {
     };
     co_await with_task_group(inner);
     const bool was_granted = o != order::stop_before && o != order::stop_while_waiting;
-    co_await check_nothing_lost(rig, out, was_granted);
+    check_nothing_lost(rig, out, was_granted);
     if (o == order::grant_then_stop || o == order::stop_after) CHECK(out.granted);
     if constexpr (!std::is_same_v<Rig, join_rig>) {
       // The next waiter is served, whatever became of the one before.
@@ -254,7 +254,7 @@ task<> one_race(int stop_delay, int grant_delay) {
     };
     co_await with_task_group(inner);
     if constexpr (!std::is_same_v<Rig, rendezvous_rig>) {
-      co_await check_nothing_lost(rig, out, true);
+      check_nothing_lost(rig, out, true);
     } else {
       CHECK(out.resumes == 1);
     }

@@ -27,7 +27,9 @@ using tests::on_both;
 
 namespace {
 
-task<> send_numbers(channel_sender<int> tx, int begin, int end) {
+/// The sender is a local, so that it goes when the coroutine ends: a parameter would stay until the frame goes.
+task<> send_numbers(channel_sender<int> sender, int begin, int end) {
+  const channel_sender<int> tx = std::move(sender);
   for (int i = begin; i < end; ++i) {
     co_await tx.send(i);
   }
@@ -227,6 +229,7 @@ TEST_SUITE("runtime/channel") {
           for (int i = 0; i < 10; ++i) {
             co_await t.send(std::make_unique<int>(i));
           }
+          t.close();
         };
         auto receiver = [](channel_receiver<std::unique_ptr<int>> r) -> task<int> {
           int sum = 0;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""concurrency_vs_parallelism_test.py PROGRAM: the demo in small runs to its end, its table holds every
-workload, its files are readable, and waiting is what the event loop saves. How fast the pool computes
-is no business of a test: other programs share the cores."""
+"""concurrency_vs_parallelism_test.py PROGRAM: the demo in small runs to its end, its table holds
+every workload, its files are readable, and waiting is what the event loop saves. How fast the pool
+computes is no business of a test: other programs share the cores."""
 
 import json
 import os

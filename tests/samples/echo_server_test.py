@@ -46,8 +46,8 @@ def check_client(server, connections, messages, size, workers):
     count = connections * messages
     assert done.stdout.startswith(
         f"{count} messages of {size} bytes on {connections} connections in "), done
-    assert re.search(r"^throughput +\d+ messages/s, [\d.]+ MiB/s each way$", done.stdout, re.M), done
-    assert re.search(r"^latency +p50 .*, p99 .*, max ", done.stdout, re.M), done
+    for line in r"throughput +\d+ messages/s, [\d.]+ MiB/s each way", r"latency +p50 .*, max .*":
+        assert re.search(f"^{line}$", done.stdout, re.M), done
 
 
 def check_plain_socket(server):

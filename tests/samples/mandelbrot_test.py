@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mandelbrot_test.py MANDELBROT: a PNG of the size asked for, the same from a loop and from a pool."""
+"""mandelbrot_test.py MANDELBROT: a PNG of the size asked for, the same from loop and pool."""
 
 import os
 import pathlib

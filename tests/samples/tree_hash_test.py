@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""tree_hash_test.py TREE_HASH: its output is that of find, sort and sha256sum, byte for byte, for odd
-names and real trees; what cannot be read is reported and turns the exit code to 1."""
+"""tree_hash_test.py TREE_HASH: its output is that of find, sort and sha256sum, byte for byte, for
+odd names and real trees; what cannot be read is reported and turns the exit code to 1."""
 
 import os
 import pathlib
@@ -145,7 +145,7 @@ def main():
         check_unreadable(directory)
         check_vanishing(directory)
         check_full_disk(directory)
-    # A real tree, and one that is small enough for every build. DIR in the environment: another one.
+    # A real tree, small enough for every build; DIR in the environment names another one.
     tree = os.environ.get("DIR", "/usr/include/linux")
     done = check("/", tree if os.path.isdir(tree) else "/etc")
     assert done.returncode == 0 or os.geteuid() != 0, done.stderr

@@ -6,7 +6,7 @@
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/engine.hpp"
-#include "weft/sched/detail/fork_deque.hpp"
+#include "weft/runtime/detail/fork_deque.hpp"
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,7 @@
 
 // The fork deque with one thread, at the edges, and under real threads.
 
-#include "weft/sched/detail/fork_deque.hpp"
+#include "weft/runtime/detail/fork_deque.hpp"
 
 #include <doctest/doctest.h>
 

@@ -8,9 +8,9 @@
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/engine.hpp"
-#include "weft/sched/detail/fork_deque.hpp"
-#include "weft/sched/detail/idle_workers.hpp"
-#include "weft/sched/detail/parker.hpp"
+#include "weft/runtime/detail/fork_deque.hpp"
+#include "weft/runtime/detail/idle_workers.hpp"
+#include "weft/runtime/detail/parker.hpp"
 
 #include <doctest/doctest.h>
 

@@ -54,8 +54,8 @@ TEST_SUITE("sched/on") {
   }
 
   TEST_CASE("values of every kind come back") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       run(options, [](thread_pool& there) -> task<> {
         auto box = [](int n) -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(n); };
         auto refer = [](int& n) -> task<int&> { co_return n; };
@@ -82,15 +82,15 @@ TEST_SUITE("sched/on") {
   }
 
   TEST_CASE("an exception comes back") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       CHECK_THROWS_WITH_AS(run(options, on(pool, fail())), "over there", std::runtime_error);
     });
   }
 
   TEST_CASE("arguments of the task die over there, before the caller goes on") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       bool late = false;
       run(options, [](thread_pool& there, bool& flag) -> task<> {
         for (int i = 0; i < 500; ++i) {
@@ -104,8 +104,8 @@ TEST_SUITE("sched/on") {
   }
 
   TEST_CASE("a cancel of the caller stops the task over there, and both end as cancelled") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       std::atomic<int> cancels_there = 0;
       std::atomic<int> cancels_here = 0;
       run(options, [](thread_pool& there, std::atomic<int>& far, std::atomic<int>& near) -> task<> {
@@ -139,8 +139,8 @@ TEST_SUITE("sched/on") {
   }
 
   TEST_CASE("a task that ends in spite of the cancel gives its value") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       run(options, [](thread_pool& there) -> task<> {
         event begun;
         auto stubborn = [&]() -> task<int> {
@@ -161,8 +161,8 @@ TEST_SUITE("sched/on") {
   }
 
   TEST_CASE("under a stopped scope nothing is started over there") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       bool started = false;
       run(options, [](thread_pool& there, bool& flag) -> task<> {
         auto body = [&](task_group& g) -> task<> {
@@ -189,8 +189,8 @@ TEST_SUITE("sched/on") {
   }
 
   TEST_CASE("many trips to one pool from many tasks end") {
-    thread_pool pool({.workers = 2});
-    on_both([&pool](const run_options& options) {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
       std::atomic<int> sum = 0;
       run(options, [](thread_pool& there, std::atomic<int>& total) -> task<> {
         auto body = [&](task_group& g) -> task<> {

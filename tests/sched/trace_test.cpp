@@ -240,6 +240,7 @@ TEST_SUITE("sched/trace") {
     auto& lane = recording.add_lane("loop");
     lane.add({0, 10, 0xFFFF0000, "", "", 0});
     lane.add({10, 20, 0xFFFF0090, nullptr, nullptr, 0});
+    lane.add({3000, 3010, 0xFFFF0000, "void weft::detail::run_child(int)", "file.cpp", 7});
     lane.add({5000, 5010, 0xFFFF0000, "weft::task<> fetch(int)", "file.cpp", 7});
     const auto tasks = detail::tasks_of(recording.groups()[0].sections[0]);
     REQUIRE(tasks.size() == 2);
