@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What waiting and computing gain from one thread and from many: four workloads, each run in three
-// ways.
+// What waiting and computing gain from one thread and from many: four workloads, three ways.
 //
 //     concurrency_vs_parallelism [--workers N] [--dir DIR] [--out DIR] [--quick]
 //
