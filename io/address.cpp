@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/address.hpp"
 
-#include <arpa/inet.h>
 #include <charconv>
 #include <cstring>
-#include <netinet/in.h>
 #include <optional>
-#include <sys/socket.h>
 #include <system_error>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace weft {
 

@@ -2,7 +2,6 @@
 #include "weft/io/blocking.hpp"
 
 #include "weft/io/helper_pool.hpp"
-
 #include "weft/io/ring.hpp"
 
 namespace weft::detail {

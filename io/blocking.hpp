@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// blocking(fn, args...): a call that would block its worker, made on a helper thread of the scheduler
-// while the task waits. For what has no ring operation: libraries that block, getaddrinfo, the disk
-// behind a directory.
+// blocking(fn, args...): a call that would block its worker, made on a helper thread of the
+// scheduler while the task waits. For what has no ring operation: libraries that block,
+// getaddrinfo, the disk behind a directory.
 
 #include "weft/io/helper_job.hpp"
 #include "weft/runtime/operation.hpp"
@@ -57,8 +57,7 @@ struct blocking_context {
       if constexpr (std::is_void_v<R>) {
         std::apply(std::move(c.call->function), std::move(c.call->args));
       } else {
-        c.returned.return_value(
-            std::apply(std::move(c.call->function), std::move(c.call->args)));
+        c.returned.return_value(std::apply(std::move(c.call->function), std::move(c.call->args)));
       }
     } catch (...) {
       c.returned.set_exception(std::current_exception());
@@ -81,13 +80,16 @@ task<R> run_blocking(Call call) {
 
 /// Runs `fn(args...)` on a helper thread and waits for it.
 ///
-/// Shape:    the function and its arguments are moved (or copied) and passed to fn as rvalues; std::ref
+/// Shape:    the function and its arguments are moved (or copied) and passed to fn as rvalues;
+/// std::ref
 ///           passes a reference. fn is no coroutine: it must not co_await.
 /// Returns:  what fn returns.
-/// Errors:   rethrows what fn throws; resource_unavailable_try_again when not a single helper thread
+/// Errors:   rethrows what fn throws; resource_unavailable_try_again when not a single helper
+/// thread
 ///           could be started; cancelled when the scope is stopped before a helper took the call. A
 ///           running call cannot be stopped: it is awaited, and its result delivered.
-/// Thread:   fn runs on a thread that is none of weft's workers; at most `helpers_max` at once, further
+/// Thread:   fn runs on a thread that is none of weft's workers; at most `helpers_max` at once,
+/// further
 ///           calls wait in line.
 /// Lifetime: what fn takes by reference outlives the co_await.
 /// Cost:     one frame and two thread switches: tens of microseconds.
@@ -99,8 +101,7 @@ template <class F, class... Args>
                 "destroys the captures of a temporary lambda twice in a co_await");
   using value = std::invoke_result_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
   using call = detail::bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
-  return detail::run_blocking<value, call>(
-      call(std::forward<F>(fn), std::forward<Args>(args)...));
+  return detail::run_blocking<value, call>(call(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 
 }  // namespace weft

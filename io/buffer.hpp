@@ -58,8 +58,8 @@ private:
   std::size_t size_;
 };
 
-/// Bytes to be sent or written: whatever makes a mutable_buffer, the same as const, std::string_view,
-/// and string literals (without the zero at their end).
+/// Bytes to be sent or written: whatever makes a mutable_buffer, the same as const,
+/// std::string_view, and string literals (without the zero at their end).
 ///
 /// Lifetime: refers; what it points at outlives the co_await.
 class const_buffer {

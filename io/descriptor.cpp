@@ -100,7 +100,8 @@ int descriptor::try_begin(descriptor_use use) noexcept {
   do {
     if ((state & closed) != 0) return EBADF;
     if ((state & exclusive) != 0) return EBUSY;
-  } while (!state_.compare_exchange_weak(state, state + bits, std::memory_order_acq_rel,  // sync: D2
+  } while (!state_.compare_exchange_weak(state, state + bits,
+                                         std::memory_order_acq_rel,  // sync: D2
                                          std::memory_order_relaxed));
   return 0;
 }

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The owner of a descriptor, which streams, listeners and files share. It knows who uses it, so that
-// the number goes back to the kernel only when nobody does: a number that is reused while an operation
-// still carries it would make that operation meet somebody else's file.
+// The owner of a descriptor, which streams, listeners and files share. It knows who uses it, so
+// that the number goes back to the kernel only when nobody does: a number that is reused while an
+// operation still carries it would make that operation meet somebody else's file.
 //
 // Every operation opens with try_begin() and ends with end(). A closed or moved-from owner refuses
 // (EBADF), and so does a second reader or writer at the same time (EBUSY): both are bugs of the
-// caller. close() refuses newcomers, shuts a socket down so that pending operations end, waits until
-// they have, and closes last. It is neither refused nor cancelled by a stop: it never leaks.
+// caller. close() refuses newcomers, shuts a socket down so that pending operations end, waits
+// until they have, and closes last. It is neither refused nor cancelled by a stop: it never leaks.
 //
-//   D1: end() (acq_rel) -> the closer, told by the last of them, or reading the word in start(): what
+//   D1: end() (acq_rel) -> the closer, told by the last of them, or reading the word in start():
+//   what
 //       operations did is over before the descriptor is closed.
-//   D2: close() sets `closed` (acq_rel) | try_begin() reads the word in its CAS: refused, or counted.
-
-#include <atomic>
-#include <cstdint>
+//   D2: close() sets `closed` (acq_rel) | try_begin() reads the word in its CAS: refused, or
+//   counted.
 
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/runtime/task.hpp"
+
+#include <atomic>
+#include <cstdint>
 
 namespace weft::detail {
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// An operation on a descriptor that is one submission: counted by the descriptor while it is in flight,
-// so that a close waits for it, and ended with an error when the descriptor was closed under it.
+// An operation on a descriptor that is one submission: counted by the descriptor while it is in
+// flight, so that a close waits for it, and ended with an error when the descriptor was closed
+// under it.
+
+#include "weft/io/descriptor.hpp"
+#include "weft/io/ring.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <type_traits>
-
-#include "weft/io/descriptor.hpp"
-#include "weft/io/ring.hpp"
 
 namespace weft::detail {
 
@@ -20,8 +21,8 @@ inline unsigned clamp_transfer(std::size_t size) noexcept {
   return static_cast<unsigned>(std::min(size, transfer_max));
 }
 
-/// Derived supplies what ring_awaitable asks for. It may call settle() in its constructor: the outcome is
-/// known then, and nothing starts.
+/// Derived supplies what ring_awaitable asks for. It may call settle() in its constructor: the
+/// outcome is known then, and nothing starts.
 template <class Derived, class T>
 class descriptor_operation : public ring_awaitable<Derived, T> {
   using base = ring_awaitable<Derived, T>;

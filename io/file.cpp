@@ -7,8 +7,9 @@
 #include <liburing.h>
 
 #include <algorithm>
-#include <fcntl.h>
 #include <system_error>
+
+#include <fcntl.h>
 
 namespace weft {
 
@@ -55,8 +56,7 @@ bool sensible(open_mode mode) noexcept {
 
 }  // namespace
 
-read_at_operation::read_at_operation(descriptor& d, std::uint64_t offset,
-                                     mutable_buffer b) noexcept
+read_at_operation::read_at_operation(descriptor& d, std::uint64_t offset, mutable_buffer b) noexcept
     : descriptor_operation(d, descriptor_use::shared), offset_(offset), data_(b.data()),
       size_(clamp_transfer(b.size())) {
   if (b.size() == 0 || offset > offset_max) settle(-EINVAL);
@@ -67,12 +67,13 @@ void read_at_operation::prepare_entry(ring_operation& op, io_uring_sqe& sqe) noe
   io_uring_prep_read(&sqe, self.fd(), self.data_, self.size_, self.offset_);
 }
 
-write_at_operation::write_at_operation(descriptor& d, std::uint64_t offset,
-                                       const_buffer b) noexcept
+write_at_operation::write_at_operation(descriptor& d, std::uint64_t offset, const_buffer b) noexcept
     : descriptor_operation(d, descriptor_use::shared), offset_(offset), data_(b.data()),
       size_(clamp_transfer(b.size())) {
-  if (offset > offset_max) settle(-EINVAL);
-  else if (b.size() == 0) settle(d.is_open() ? 0 : -EBADF);
+  if (offset > offset_max)
+    settle(-EINVAL);
+  else if (b.size() == 0)
+    settle(d.is_open() ? 0 : -EBADF);
 }
 
 void write_at_operation::prepare_entry(ring_operation& op, io_uring_sqe& sqe) noexcept {
@@ -127,7 +128,7 @@ task<> file::write_all_at(std::uint64_t offset, const_buffer data) {
 }
 
 task<std::uint64_t> file::size() {
-  struct ::statx found {};
+  struct ::statx found{};
   auto step = as_result(detail::size_operation(file_, &found));
   const result<void> done = co_await step;
   if (!done) throw_error(done.error(), "file::size");

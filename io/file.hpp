@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A file on disk, read and written at positions: it has no current position, so any number of tasks may
-// use it at once. `read_at` and `write_at` move what they can, the other calls everything.
+// A file on disk, read and written at positions: it has no current position, so any number of tasks
+// may use it at once. `read_at` and `write_at` move what they can, the other calls everything.
 
 #include "weft/io/buffer.hpp"
 #include "weft/io/descriptor_operation.hpp"
@@ -20,10 +20,10 @@ namespace weft {
 enum class open_mode : unsigned {
   read = 1,
   write = 2,
-  create = 4,      // makes it when there is none
-  exclusive = 8,   // with create: fails when there is one
-  truncate = 16,   // empties it
-  append = 32,     // each write goes to the end, wherever it says
+  create = 4,     // makes it when there is none
+  exclusive = 8,  // with create: fails when there is one
+  truncate = 16,  // empties it
+  append = 32,    // each write goes to the end, wherever it says
 };
 
 constexpr open_mode operator|(open_mode a, open_mode b) noexcept {
@@ -85,7 +85,8 @@ private:
 ///
 /// Thread:   any worker; any number of operations may overlap.
 /// Lifetime: stays where it is while an operation on it is in flight.
-/// Errors:   on a closed or moved-from file every call gives bad_file_descriptor. An operation on a disk
+/// Errors:   on a closed or moved-from file every call gives bad_file_descriptor. An operation on a
+/// disk
 ///           that runs cannot be cancelled: it is awaited, and its result delivered.
 class file {
 public:
@@ -94,7 +95,8 @@ public:
 
   /// Opens the file at `path`, relative to the working directory.
   ///
-  /// Shape:    mode contains read or write; `permissions` are those of a file that is made, less the
+  /// Shape:    mode contains read or write; `permissions` are those of a file that is made, less
+  /// the
   ///           process's umask.
   /// Errors:   system_error that names the path: ENOENT, EACCES, EEXIST, EISDIR, EMFILE;
   ///           invalid_argument for a mode without read and write, or a path with a zero in it;
@@ -108,10 +110,9 @@ public:
   ///
   /// Shape:    at least one byte of buffer (0 would look like the end: invalid_argument).
   /// Returns:  bytes read, possibly fewer than asked for; 0 at or behind the end.
-  /// Errors:   EIO, EISDIR, EBADF when it is not open for reading; EINVAL for an offset over 2^63-1.
-  /// Lifetime: file and buffer outlive the co_await.
-  /// Cost:     one SQE, no allocation, no system call of its own.
-  /// Source:   IORING_OP_READ (Linux 5.6), pread(2).
+  /// Errors:   EIO, EISDIR, EBADF when it is not open for reading; EINVAL for an offset over
+  /// 2^63-1. Lifetime: file and buffer outlive the co_await. Cost:     one SQE, no allocation, no
+  /// system call of its own. Source:   IORING_OP_READ (Linux 5.6), pread(2).
   [[nodiscard]] detail::read_at_operation read_at(std::uint64_t offset,
                                                   mutable_buffer buffer) noexcept {
     return {file_, offset, buffer};
@@ -119,7 +120,8 @@ public:
 
   /// Fills the whole buffer.
   ///
-  /// Errors:   io_error with transferred(): no_message_available when the file ends before, else those
+  /// Errors:   io_error with transferred(): no_message_available when the file ends before, else
+  /// those
   ///           of read_at(); cancelled with transferred().
   task<> read_exact_at(std::uint64_t offset, mutable_buffer buffer);
 
@@ -132,7 +134,8 @@ public:
   /// Writes some of `data` at `offset`.
   ///
   /// Returns:  bytes written, possibly fewer than given; 0 only for no data.
-  /// Errors:   ENOSPC, EDQUOT, EFBIG, EIO, EBADF when it is not open for writing; EINVAL for an offset
+  /// Errors:   ENOSPC, EDQUOT, EFBIG, EIO, EBADF when it is not open for writing; EINVAL for an
+  /// offset
   ///           over 2^63-1.
   /// Lifetime: file and data outlive the co_await.
   /// Cost:     one SQE, no allocation, no system call of its own.
@@ -144,7 +147,8 @@ public:
 
   /// Writes everything.
   ///
-  /// Errors:   io_error with transferred(), cancelled with transferred(): how much was written before.
+  /// Errors:   io_error with transferred(), cancelled with transferred(): how much was written
+  /// before.
   task<> write_all_at(std::uint64_t offset, const_buffer data);
 
   /// Bytes in the file. Errors: system_error. Source: IORING_OP_STATX (Linux 5.6).

@@ -9,8 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <dirent.h>
 #include <iterator>
+
+#include <dirent.h>
 
 namespace weft::fs {
 
@@ -18,14 +19,22 @@ namespace {
 
 file_type type_of(unsigned char d_type) noexcept {
   switch (d_type) {
-  case DT_REG: return file_type::regular;
-  case DT_DIR: return file_type::directory;
-  case DT_LNK: return file_type::symlink;
-  case DT_BLK: return file_type::block;
-  case DT_CHR: return file_type::character;
-  case DT_FIFO: return file_type::fifo;
-  case DT_SOCK: return file_type::socket;
-  default: return file_type::unknown;
+  case DT_REG:
+    return file_type::regular;
+  case DT_DIR:
+    return file_type::directory;
+  case DT_LNK:
+    return file_type::symlink;
+  case DT_BLK:
+    return file_type::block;
+  case DT_CHR:
+    return file_type::character;
+  case DT_FIFO:
+    return file_type::fifo;
+  case DT_SOCK:
+    return file_type::socket;
+  default:
+    return file_type::unknown;
   }
 }
 
@@ -34,7 +43,8 @@ constexpr std::size_t length_at = 16;
 constexpr std::size_t type_at = 18;
 constexpr std::size_t name_at = 19;
 
-/// One visit to the helper: up to `rounds_max` buffers of records, so that a cancel is heard in between.
+/// One visit to the helper: up to `rounds_max` buffers of records, so that a cancel is heard in
+/// between.
 struct directory_reader {
   static constexpr int rounds_max = 8;
 
@@ -81,8 +91,7 @@ task<> resolve_type(directory_entry& entry) {
 }
 
 /// The outcome as a value: what is wrong with one directory is no reason to end a walk.
-task<std::error_code> read_entries(std::string path, int flags,
-                                   std::vector<directory_entry>& out) {
+task<std::error_code> read_entries(std::string path, int flags, std::vector<directory_entry>& out) {
   out.clear();
   if (weft::detail::has_zero(path)) co_return std::make_error_code(std::errc::invalid_argument);
   auto step = weft::detail::open_path(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | flags, 0);

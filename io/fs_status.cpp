@@ -15,14 +15,22 @@ using detail::throw_path_error;
 
 file_type type_of(unsigned mode) noexcept {
   switch (mode & S_IFMT) {
-  case S_IFREG: return file_type::regular;
-  case S_IFDIR: return file_type::directory;
-  case S_IFLNK: return file_type::symlink;
-  case S_IFBLK: return file_type::block;
-  case S_IFCHR: return file_type::character;
-  case S_IFIFO: return file_type::fifo;
-  case S_IFSOCK: return file_type::socket;
-  default: return file_type::unknown;
+  case S_IFREG:
+    return file_type::regular;
+  case S_IFDIR:
+    return file_type::directory;
+  case S_IFLNK:
+    return file_type::symlink;
+  case S_IFBLK:
+    return file_type::block;
+  case S_IFCHR:
+    return file_type::character;
+  case S_IFIFO:
+    return file_type::fifo;
+  case S_IFSOCK:
+    return file_type::socket;
+  default:
+    return file_type::unknown;
   }
 }
 
@@ -53,7 +61,7 @@ bool is_errno(std::error_code code, int number) noexcept {
 
 task<file_status> status_with(std::string path, int flags, const char* call) {
   check_path(path, call);
-  struct ::statx found {};
+  struct ::statx found{};
   auto step = detail::stat_path(AT_FDCWD, path.c_str(), flags, &found);
   const result<int> done = co_await step;
   if (done) co_return status_from(found);
@@ -99,8 +107,7 @@ task<bool> create_directory_copied(std::string path, unsigned permissions) {
   });
   const result<int> made = co_await step;
   if (made) co_return true;
-  if (!is_errno(made.error(), EEXIST))
-    throw_path_error(made.error(), "fs::create_directory", path);
+  if (!is_errno(made.error(), EEXIST)) throw_path_error(made.error(), "fs::create_directory", path);
   task<file_status> asking = status_with(path, 0, "fs::create_directory");
   const file_status found = co_await std::move(asking);
   if (found.type != file_type::directory)

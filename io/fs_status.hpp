@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What lies at a path, and the calls that change names: std::filesystem's words, as submissions to the
-// ring. Paths are relative to the working directory. Errors name the path.
+// What lies at a path, and the calls that change names: std::filesystem's words, as submissions to
+// the ring. Paths are relative to the working directory. Errors name the path.
 
 #include "weft/io/path_view.hpp"
 #include "weft/runtime/task.hpp"
@@ -43,7 +43,8 @@ struct file_status {
 /// What lies at `path`, at the end of symbolic links.
 ///
 /// Returns:  type not_found when nothing is there; that is no error.
-/// Errors:   system_error: EACCES, ELOOP, ENAMETOOLONG; invalid_argument for a path with a zero in it;
+/// Errors:   system_error: EACCES, ELOOP, ENAMETOOLONG; invalid_argument for a path with a zero in
+/// it;
 ///           cancelled.
 /// Cost:     one frame, a copy of the path, one SQE.
 /// Source:   IORING_OP_STATX (Linux 5.6), statx(2).
@@ -71,7 +72,8 @@ task<> rename(path_view from, path_view to);
 /// Makes a directory.
 ///
 /// Returns:  false when it was there already.
-/// Errors:   system_error: ENOENT, EACCES, EEXIST when another kind of file has the name; cancelled, and
+/// Errors:   system_error: ENOENT, EACCES, EEXIST when another kind of file has the name;
+/// cancelled, and
 ///           nothing was made.
 /// Source:   IORING_OP_MKDIRAT (Linux 5.15), mkdirat(2).
 task<bool> create_directory(path_view path, unsigned permissions = 0777);

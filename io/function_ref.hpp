@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A callback as an option: refers to a callable of the user's, and is trivially destructible, so that
-// option structs stay safe inside a co_await with every compiler. The interface is the one of
+// A callback as an option: refers to a callable of the user's, and is trivially destructible, so
+// that option structs stay safe inside a co_await with every compiler. The interface is the one of
 // std::function_ref (C++26), plus an empty state.
 
 #include <concepts>
@@ -39,8 +39,8 @@ public:
   function_ref(F&& callable) noexcept
       : target_{.object = const_cast<void*>(static_cast<const void*>(std::addressof(callable)))},
         call_([](target t, Args... args) -> R {
-          return static_cast<R>((*static_cast<std::remove_reference_t<F>*>(t.object))(
-              std::forward<Args>(args)...));
+          return static_cast<R>(
+              (*static_cast<std::remove_reference_t<F>*>(t.object))(std::forward<Args>(args)...));
         }) {}
 
   explicit operator bool() const noexcept { return call_ != nullptr; }

@@ -2,7 +2,6 @@
 #include "weft/io/helper_pool.hpp"
 
 #include "weft/io/ring.hpp"
-
 #include "weft/runtime/assert.hpp"
 
 #include <algorithm>
@@ -70,8 +69,7 @@ int helper_pool::start_helper(helper_job& first) noexcept {
     h->pool = this;
     h->job = &first;
     // The new thread waits for the mutex until the helper is in its place.
-    h->thread = kernel_->start_helper(
-        [](void* self) { body(self); }, h.get());
+    h->thread = kernel_->start_helper([](void* self) { body(self); }, h.get());
     helpers_.push_back(std::move(h));
     return 0;
   } catch (const std::system_error& e) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The threads of one scheduler that run blocking calls. They are started when a call finds none idle,
-// up to a bound, and stay; further calls wait in line, oldest first. The helper that went idle last
-// is used first: its stack and caches are warm. It knows neither tasks nor rings.
+// The threads of one scheduler that run blocking calls. They are started when a call finds none
+// idle, up to a bound, and stay; further calls wait in line, oldest first. The helper that went
+// idle last is used first: its stack and caches are warm. It knows neither tasks nor rings.
 
 #include "weft/io/helper_job.hpp"
 #include "weft/io/kernel/kernel.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The operations that take paths, each one submission. The kernel reads the path when it takes the entry,
-// or later on a thread of its own: whoever awaits keeps the string alive, in its frame. For the .cpp files
-// of io/ only.
+// The operations that take paths, each one submission. The kernel reads the path when it takes the
+// entry, or later on a thread of its own: whoever awaits keeps the string alive, in its frame. For
+// the .cpp files of io/ only.
 
 #include "weft/io/descriptor_operation.hpp"
 #include "weft/runtime/error.hpp"
@@ -10,10 +10,11 @@
 #include <liburing.h>
 
 #include <cerrno>
-#include <fcntl.h>
 #include <string>
-#include <sys/stat.h>
 #include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 namespace weft::detail {
 

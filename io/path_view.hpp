@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The path that a call takes: from a string of any kind or a std::filesystem::path, without the cost
-// of <filesystem> for those who only include weft. A parameter type: calls copy it at once, so it
-// may be a temporary.
+// The path that a call takes: from a string of any kind or a std::filesystem::path, without the
+// cost of <filesystem> for those who only include weft. A parameter type: calls copy it at once, so
+// it may be a temporary.
 
 #include <concepts>
 #include <string>

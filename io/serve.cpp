@@ -28,13 +28,16 @@ remedy remedy_for(std::error_code code) noexcept {
   case EOPNOTSUPP:
   case ENETUNREACH:
   case EPERM:
-  case EINTR: return remedy::try_again;
+  case EINTR:
+    return remedy::try_again;
   // What others have to give back first.
   case EMFILE:
   case ENFILE:
   case ENOBUFS:
-  case ENOMEM: return remedy::pause;
-  default: return remedy::none;
+  case ENOMEM:
+    return remedy::pause;
+  default:
+    return remedy::none;
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The loop of a server: accepts for ever, and gives each connection a task of its own in a group. What
-// goes wrong with one connection stays with it; what goes wrong with accepting is waited out when
-// waiting helps.
+// The loop of a server: accepts for ever, and gives each connection a task of its own in a group.
+// What goes wrong with one connection stays with it; what goes wrong with accepting is waited out
+// when waiting helps.
 
 #include "weft/io/function_ref.hpp"
 #include "weft/io/tcp_listener.hpp"
@@ -15,8 +15,8 @@
 namespace weft {
 
 struct serve_options {
-  /// Told what escaped a handler or made accepting pause; on a pool by several threads at once. Must
-  /// not throw.
+  /// Told what escaped a handler or made accepting pause; on a pool by several threads at once.
+  /// Must not throw.
   function_ref<void(const std::exception&)> on_error{};
 };
 
@@ -45,9 +45,11 @@ task<> serve_connection(Handler& handler, tcp_stream stream, serve_options optio
 /// Shape:    handler is a callable `task<>(tcp_stream)`; it is copied once and called for each
 ///           connection, on a pool from several threads at once.
 /// Returns:  never normally.
-/// Errors:   bad_file_descriptor when the listener is closed; other errors of accept() that no waiting
-///           mends; what a handler throws beside std::exception. std::exceptions of a handler end its
-///           connection and go to `options.on_error`. All connections are cancelled and joined first.
+/// Errors:   bad_file_descriptor when the listener is closed; other errors of accept() that no
+/// waiting
+///           mends; what a handler throws beside std::exception. std::exceptions of a handler end
+///           its connection and go to `options.on_error`. All connections are cancelled and joined
+///           first.
 /// Thread:   connections run on every worker of the scheduler.
 /// Lifetime: listener outlives the co_await, and so does what on_error refers to.
 /// Cost:     three frames for each connection.

@@ -4,6 +4,7 @@
 #include "weft/runtime/error.hpp"
 
 #include <string>
+
 #include <sys/socket.h>
 
 namespace weft::detail {

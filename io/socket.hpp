@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The cold calls that every kind of socket needs, asked of the kernel that the socket came from, with
-// errors that say which call of the user's failed.
+// The cold calls that every kind of socket needs, asked of the kernel that the socket came from,
+// with errors that say which call of the user's failed.
 
 #include "weft/io/address.hpp"
 #include "weft/io/descriptor.hpp"

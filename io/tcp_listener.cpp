@@ -20,8 +20,7 @@ tcp_listener tcp_listener::bind(const endpoint& local, listen_options options) {
   detail::descriptor socket = detail::open_socket(local.family(), SOCK_STREAM, call);
   // A server that restarts takes its port back while old connections linger.
   detail::set_socket_option(socket, SOL_SOCKET, SO_REUSEADDR, 1, call);
-  if (options.reuse_port)
-    detail::set_socket_option(socket, SOL_SOCKET, SO_REUSEPORT, 1, call);
+  if (options.reuse_port) detail::set_socket_option(socket, SOL_SOCKET, SO_REUSEPORT, 1, call);
   kernel& k = socket.kernel_used();
   int res = k.bind(socket.fd(), local.native(), local.native_size());
   if (res == 0) res = k.listen(socket.fd(), options.backlog);

@@ -33,7 +33,8 @@ private:
 
 /// A listening TCP socket, owned: closed when it is destroyed.
 ///
-/// Thread:   bind() from any thread, also outside a runtime; the rest from any worker, one accept at a
+/// Thread:   bind() from any thread, also outside a runtime; the rest from any worker, one accept
+/// at a
 ///           time.
 /// Lifetime: stays where it is while an accept is in flight.
 class tcp_listener {
@@ -43,7 +44,8 @@ public:
 
   /// Binds and listens.
   ///
-  /// Shape:    "127.0.0.1:8080", "0.0.0.0:8080" for every IPv4 address, "[::]:8080"; port 0 lets the
+  /// Shape:    "127.0.0.1:8080", "0.0.0.0:8080" for every IPv4 address, "[::]:8080"; port 0 lets
+  /// the
   ///           system choose, local_endpoint() tells.
   /// Errors:   system_error naming the address: EADDRINUSE, EACCES, EADDRNOTAVAIL, EMFILE.
   /// Cost:     four system calls.
@@ -51,8 +53,9 @@ public:
 
   /// Waits for a connection.
   ///
-  /// Returns:  the connection. One that arrived while a cancel was on its way is delivered, never lost.
-  /// Errors:   ECONNABORTED, EMFILE, ENFILE, ENOBUFS and network errors of the connection itself:
+  /// Returns:  the connection. One that arrived while a cancel was on its way is delivered, never
+  /// lost. Errors:   ECONNABORTED, EMFILE, ENFILE, ENOBUFS and network errors of the connection
+  /// itself:
   ///           serve() knows which are no reason to stop. EBADF when closed, also by another task
   ///           meanwhile; EBUSY while another task accepts; cancelled, and nothing was accepted.
   /// Cost:     one SQE, no allocation, no system call of its own.

@@ -8,6 +8,7 @@
 #include <liburing.h>
 
 #include <cerrno>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -108,9 +109,12 @@ task<> tcp_stream::write_all(const_buffer data) {
 
 detail::shutdown_operation tcp_stream::shutdown(direction d) noexcept {
   switch (d) {
-  case direction::read: return {socket_, SHUT_RD};
-  case direction::write: return {socket_, SHUT_WR};
-  case direction::both: break;
+  case direction::read:
+    return {socket_, SHUT_RD};
+  case direction::write:
+    return {socket_, SHUT_WR};
+  case direction::both:
+    break;
   }
   return {socket_, SHUT_RDWR};
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A TCP connection. One task may read while another writes; every wait is one submission to the ring of
-// the worker that the task runs on. `read` and `write` move what they can, `read_exact` and `write_all`
-// everything.
+// A TCP connection. One task may read while another writes; every wait is one submission to the
+// ring of the worker that the task runs on. `read` and `write` move what they can, `read_exact` and
+// `write_all` everything.
 
 #include "weft/io/address.hpp"
 #include "weft/io/buffer.hpp"
@@ -83,8 +83,10 @@ public:
   /// Connects to `peer`.
   ///
   /// Shape:    an endpoint, or its text: "127.0.0.1:8080", "[::1]:8080".
-  /// Errors:   invalid_argument for a text that is none (from the call itself); ECONNREFUSED, ETIMEDOUT,
-  ///           EHOSTUNREACH, ENETUNREACH, EMFILE, naming the peer; cancelled, and the socket is closed.
+  /// Errors:   invalid_argument for a text that is none (from the call itself); ECONNREFUSED,
+  /// ETIMEDOUT,
+  ///           EHOSTUNREACH, ENETUNREACH, EMFILE, naming the peer; cancelled, and the socket is
+  ///           closed.
   /// Thread:   any worker.
   /// Cost:     one frame, one system call for the socket, one SQE.
   /// Source:   IORING_OP_CONNECT (Linux 5.5), connect(2).
@@ -95,7 +97,8 @@ public:
   /// Shape:    contiguous writable bytes, at least one (0 would look like the end of the stream:
   ///           invalid_argument).
   /// Returns:  bytes received, 1..buffer.size(); 0 when the peer has closed its side.
-  /// Errors:   ECONNRESET, ETIMEDOUT; EBADF when closed, also by another task meanwhile; EBUSY while
+  /// Errors:   ECONNRESET, ETIMEDOUT; EBADF when closed, also by another task meanwhile; EBUSY
+  /// while
   ///           another task reads; cancelled, and nothing arrived.
   /// Lifetime: stream and buffer outlive the co_await.
   /// Cost:     one SQE, no allocation, no system call of its own.
@@ -127,14 +130,15 @@ public:
   /// Cost:     one frame from the worker's cache, one SQE for each piece that the kernel takes.
   task<> write_all(const_buffer data);
 
-  /// Ends one half of the connection: after `direction::write` the peer reads to the end of the stream.
+  /// Ends one half of the connection: after `direction::write` the peer reads to the end of the
+  /// stream.
   ///
   /// Errors:   ENOTCONN, EBADF; cancelled, and nothing happened.
   /// Cost:     one system call, does not wait.
   [[nodiscard]] detail::shutdown_operation shutdown(direction d = direction::write) noexcept;
 
-  /// Closes. Operations of other tasks end first (bad_file_descriptor), the peer sees the end of the
-  /// stream. A stop neither refuses nor interrupts it. Again: nothing happens.
+  /// Closes. Operations of other tasks end first (bad_file_descriptor), the peer sees the end of
+  /// the stream. A stop neither refuses nor interrupts it. Again: nothing happens.
   ///
   /// Cost:     one frame, one SQE. The destructor does without both, but asks that nothing is in
   ///           flight.

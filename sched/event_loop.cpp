@@ -48,7 +48,13 @@ std::int64_t event_loop::now() noexcept { return parts_->kernel.now(); }
 
 bool event_loop::admit(detail::guest& g) noexcept { return parts_->guests.admit(g); }
 
-void event_loop::dismiss(detail::guest& g) noexcept { parts_->guests.dismiss(g); }
+void event_loop::dismiss(detail::guest& g) noexcept {
+  const sending guard(*this);
+  detail::worker& w = parts_->worker;
+  parts_->guests.dismiss(g);
+  // The last to let go of a guest may be the thread that sent it, while the loop sleeps for its guests.
+  if (detail::current_worker() != &w && w.parking.unpark()) w.ring->ring_doorbell();
+}
 
 void event_loop::drive(detail::main_task_base& main) {
   parts& p = *parts_;

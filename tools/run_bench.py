@@ -23,7 +23,7 @@ import time
 SECONDS_MAX = 290
 REPETITIONS = 5
 # Of a benchmark's run, what is not measured time: finding the number of iterations, setting up.
-OVERHEAD = 2.2
+OVERHEAD = 3
 # What Google Benchmark appends to a name.
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
                       r"iterations:\d+|min_time:.*|min_warmup_time:.*)$")
@@ -149,13 +149,16 @@ def main():
     if total == 0:
         print(f"no benchmark matches '{pattern}'", file=sys.stderr)
         return 1
-    seconds = min(0.5, max(0.005, SECONDS_MAX / (total * REPETITIONS * OVERHEAD)))
-    print(f"{total} benchmarks, {REPETITIONS} repetitions of {seconds:.3f} s", file=sys.stderr)
+    print(f"{total} benchmarks, {REPETITIONS} repetitions each", file=sys.stderr)
     runs, left_out = [], []
-    for program in programs:
+    for program, count in programs.items():
         result = None
-        if time.monotonic() < deadline:
+        if (left := deadline - time.monotonic()) > 0:
+            # Each program's share of what is left: a slow one shortens those behind it.
+            seconds = min(0.5, max(0.005, left / (total * REPETITIONS * OVERHEAD)))
+            print(f"{program.name}: {count} of {seconds:.3f} s", file=sys.stderr)
             result = run(program, pattern, seconds, deadline, output / f"{program.name}.json")
+        total -= count
         runs += [result] if result else []
         left_out += [] if result else [program.name]
     results, errors = medians(runs)

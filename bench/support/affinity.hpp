@@ -3,6 +3,8 @@
 // Holds a thread to one core, so that a server and its load do not share one by accident. Where
 // there is a single core they do share it; the numbers then say little.
 
+#include <cstddef>
+
 #include <pthread.h>
 #include <sched.h>
 
@@ -17,7 +19,7 @@ public:
     if (pthread_getaffinity_np(pthread_self(), sizeof before_, &before_) != 0) return;
     const int count = CPU_COUNT(&before_);
     int skip = index % count;
-    for (int core = 0; core < CPU_SETSIZE; ++core) {
+    for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
       if (!CPU_ISSET(core, &before_) || skip-- != 0) continue;
       cpu_set_t one;
       CPU_ZERO(&one);

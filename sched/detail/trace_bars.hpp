@@ -40,7 +40,7 @@ struct trace_summary {
 
 /// A task's number and what it is called. Ids may be addresses, which say nothing to a reader:
 /// tasks are numbered from 1 in the order in which a section's lanes show them. A task that is
-/// first seen without a name gets the one that it shows later.
+/// first seen without a name, or inside the library, gets the one that it shows later.
 struct trace_task {
   std::size_t number;
   const char* name;  // nullptr when unknown

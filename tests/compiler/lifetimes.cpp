@@ -81,6 +81,14 @@ weft::task<int> named_aggregate() {
   co_return n;
 }
 
+weft::task<int> named_aggregate_through_a_channel() {
+  auto [tx, rx] = weft::channel<aggregate>(1);
+  aggregate a{counted(1), text};
+  co_await tx.send(std::move(a));
+  auto received = co_await rx.receive();
+  co_return received->c.number + (received->s == text ? 0 : 1000);
+}
+
 weft::task<int> named_closure() {
   auto body = [c = counted(1), s = std::string(text)]() -> weft::task<int> {
     co_await weft::yield();
@@ -95,7 +103,7 @@ weft::task<int> named_group_body() {
     co_await weft::yield();
     co_return c.number + (s == text ? 0 : 1000);
   };
-  const int n = co_await weft::with_task_group(std::move(body));
+  const int n = co_await weft::with_task_group(body);
   co_return n;
 }
 
@@ -156,6 +164,7 @@ int main() {
     CASE(nested);
     CASE(two_in_one_expression);
     CASE(named_aggregate);
+    CASE(named_aggregate_through_a_channel);
     CASE(named_closure);
     CASE(named_group_body);
     CASE(spawned_closures);

@@ -52,7 +52,10 @@ weft::task<bool> workers() {
     g.spawn_n(8, [rx, &done]() -> weft::task<> {
       while (auto j = co_await rx.receive()) done += static_cast<int>(j->name.size());
     });
-    for (int i = 0; i < 100; ++i) co_await tx.send(job{"a job whose name lies on the heap"});
+    for (int i = 0; i < 100; ++i) {
+      job j{"a job whose name lies on the heap"};
+      co_await tx.send(j);
+    }
     tx.close();
   });
   co_return done == 3300;

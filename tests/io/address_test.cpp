@@ -3,10 +3,11 @@
 
 #include <doctest/doctest.h>
 
-#include <netinet/in.h>
 #include <ostream>
 #include <string>
 #include <system_error>
+
+#include <netinet/in.h>
 
 using weft::endpoint;
 
@@ -22,11 +23,28 @@ TEST_SUITE("io/address") {
   }
 
   TEST_CASE("what is no address and port is refused with a message that quotes it") {
-    for (const std::string text :
-         {"", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1",
-          "127.0.0.1: 80", "127.0.0.1:80x", "localhost:80", "::1:80", "[::1]", "[::1]:", "[::1:80",
-          "[::1]80", "[]:80", "[127.0.0.1]:80", "[fe80::1%eth0]:80", "[fe80::1%]:80",
-          "1.2.3:80", "1.2.3.4.5:80", "[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]:1"}) {
+    for (const std::string text : {"",
+                                   ":",
+                                   "127.0.0.1",
+                                   "127.0.0.1:",
+                                   "127.0.0.1:65536",
+                                   "127.0.0.1:-1",
+                                   "127.0.0.1:+1",
+                                   "127.0.0.1: 80",
+                                   "127.0.0.1:80x",
+                                   "localhost:80",
+                                   "::1:80",
+                                   "[::1]",
+                                   "[::1]:",
+                                   "[::1:80",
+                                   "[::1]80",
+                                   "[]:80",
+                                   "[127.0.0.1]:80",
+                                   "[fe80::1%eth0]:80",
+                                   "[fe80::1%]:80",
+                                   "1.2.3:80",
+                                   "1.2.3.4.5:80",
+                                   "[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]:1"}) {
       CAPTURE(text);
       try {
         const endpoint e(text);

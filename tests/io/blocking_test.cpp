@@ -106,8 +106,7 @@ TEST_SUITE("io/blocking") {
         auto count = [&] {
           const int now = ++running;
           int seen = most;
-          while (seen < now && !most.compare_exchange_weak(seen, now)) {
-          }
+          while (seen < now && !most.compare_exchange_weak(seen, now)) {}
           std::this_thread::sleep_for(std::chrono::milliseconds(2));
           --running;
         };

@@ -17,9 +17,7 @@ namespace {
 
 std::size_t writable(mutable_buffer b) { return b.size(); }
 std::size_t readable(const_buffer b) { return b.size(); }
-std::string text_of(const_buffer b) {
-  return {reinterpret_cast<const char*>(b.data()), b.size()};
-}
+std::string text_of(const_buffer b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 
 static_assert(!std::is_constructible_v<mutable_buffer, const std::string&>);
 static_assert(!std::is_constructible_v<mutable_buffer, std::string_view>);

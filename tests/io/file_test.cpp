@@ -15,13 +15,14 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <fcntl.h>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <vector>
 
 using namespace weft;
 using namespace weft::tests;
@@ -121,7 +122,8 @@ TEST_SUITE("io/file") {
         }
         CHECK(read_file(path) == "0123456789+");
         {
-          const file emptied = co_await file::open(std::string_view(path.native()), write | truncate);
+          const file emptied =
+              co_await file::open(std::string_view(path.native()), write | truncate);
         }
         CHECK(read_file(path) == "");
         std::vector<open_mode> senseless{open_mode{}, create, read | truncate, write | exclusive};
@@ -274,8 +276,10 @@ TEST_SUITE("io/file") {
           auto reader = [&]() -> task<> {
             std::vector<char> buf(1 << 20);
             const result<std::size_t> r = co_await as_result(f.read_at(0, buf));
-            if (r && *r == buf.size()) ++read;
-            else if (r.error() == std::errc::bad_file_descriptor) ++refused;
+            if (r && *r == buf.size())
+              ++read;
+            else if (r.error() == std::errc::bad_file_descriptor)
+              ++refused;
           };
           auto body = [&](task_group& group) -> task<> {
             std::vector<join_handle<void>> readers;

@@ -12,8 +12,9 @@
 #include <map>
 #include <set>
 #include <string>
-#include <unistd.h>
 #include <vector>
+
+#include <unistd.h>
 
 using namespace weft;
 using namespace weft::tests;
@@ -33,9 +34,17 @@ TEST_SUITE("io/fs_directory") {
   TEST_CASE("odd names and every type come as they are") {
     on_both([](const run_options& options) {
       const temporary_directory dir;
-      const std::vector<std::string> names{"plain",     " ",          "new\nline", "tab\tand space",
-                                           "\xff\xfe",  "-dash",      "...",       "..x",
-                                           "back\\slash", "quote\"'", "snow\xe2\x98\x83",
+      const std::vector<std::string> names{"plain",
+                                           " ",
+                                           "new\nline",
+                                           "tab\tand space",
+                                           "\xff\xfe",
+                                           "-dash",
+                                           "...",
+                                           "..x",
+                                           "back\\slash",
+                                           "quote\"'",
+                                           "snow\xe2\x98\x83",
                                            std::string(255, 'n')};
       for (const std::string& name : names) write_file(dir / name, "");
       std::filesystem::create_directory(dir / "directory");
@@ -63,9 +72,10 @@ TEST_SUITE("io/fs_directory") {
   TEST_CASE("a directory larger than any buffer is read to its end") {
     on_both([](const run_options& options) {
       const temporary_directory dir;
-      constexpr int count = 12000;
+      // About 600 KiB of records.
+      constexpr int count = 2000;
       for (int i = 0; i < count; ++i)
-        write_file(dir / ("a name that takes some room in a record " + std::to_string(i)), "");
+        write_file(dir / (std::string(240, 'n') + std::to_string(i)), "");
       const auto entries = run(options, fs::directory_entries(dir.path()));
       std::set<std::string> names;
       for (const auto& e : entries) names.insert(e.path);
@@ -208,9 +218,8 @@ TEST_SUITE("io/fs_directory") {
       const temporary_directory dir;
       std::string path = dir.path().string();
       int depth = 0;
-      // As deep as a path can be.
-      for (; path.size() + 2 < 4000; ++depth) {
-        path += "/d";
+      for (; path.size() < 4000; ++depth) {  // about as long as a path can be
+        path += "/a name";
         std::filesystem::create_directory(path);
       }
       int seen = 0;

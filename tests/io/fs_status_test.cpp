@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+
 #include <sys/stat.h>
 
 using namespace weft;
@@ -24,7 +25,7 @@ TEST_SUITE("io/fs_status") {
       std::filesystem::create_hard_link(dir / "file", dir / "second");
       run(options, [](std::filesystem::path path) -> task<> {
         const fs::file_status s = co_await fs::status(path);
-        struct ::stat expected {};
+        struct ::stat expected{};
         CHECK(::stat(path.c_str(), &expected) == 0);
         CHECK((s.type == fs::file_type::regular));
         CHECK(s.size == 12);
@@ -125,8 +126,8 @@ TEST_SUITE("io/fs_status") {
         CHECK(c.what.find((path / "c").string()) != std::string::npos);
         bool made = co_await fs::create_directory(path / "made", 0700);
         CHECK(made);
-        CHECK((std::filesystem::status(path / "made").permissions() ==
-               std::filesystem::perms{0700}));
+        CHECK(
+            (std::filesystem::status(path / "made").permissions() == std::filesystem::perms{0700}));
         made = co_await fs::create_directory(path / "made");
         CHECK_FALSE(made);
         c = co_await catching(fs::create_directory(path / "b"));

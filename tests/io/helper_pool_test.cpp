@@ -33,7 +33,9 @@ public:
   }
   std::int64_t now() noexcept override { return real_.now(); }
   int socket(int d, int t, int p) noexcept override { return real_.socket(d, t, p); }
-  int bind(int fd, const sockaddr* a, socklen_t n) noexcept override { return real_.bind(fd, a, n); }
+  int bind(int fd, const sockaddr* a, socklen_t n) noexcept override {
+    return real_.bind(fd, a, n);
+  }
   int listen(int fd, int n) noexcept override { return real_.listen(fd, n); }
   int shutdown(int fd, int how) noexcept override { return real_.shutdown(fd, how); }
   int close(int fd) noexcept override { return real_.close(fd); }

@@ -170,6 +170,28 @@ TEST_SUITE("io/ring") {
     CHECK(counts.succeeded == 20'000);
   }
 
+  TEST_CASE("completions that find no room arrive while a task keeps the loop busy") {
+    const auto on = [](auto& k) {
+      nop_counts counts;
+      int yields = 0;
+      auto spin = [&]() -> task<> {
+        for (; counts.succeeded < 20 && yields < 10'000; ++yields) co_await yield();
+      };
+      auto body = [&](task_group& group) -> task<> {
+        for (int i = 0; i < 20; ++i) (void)group.spawn(one_nop, std::ref(counts));
+        (void)group.spawn(spin);
+        co_return;
+      };
+      run({.kernel = &k, .queue = {.entries = 8, .completions = 8}}, with_task_group(body));
+      CHECK(k.overflows > 0);
+      CHECK(yields < 1000);
+    };
+    test_kernel made;
+    on(made);
+    watched_kernel real;
+    on(real);
+  }
+
   TEST_CASE("an invalid entry leaves its neighbours in the batch alone") {
     const auto on = [](kernel& k) {
       nop_counts counts;

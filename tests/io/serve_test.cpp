@@ -14,17 +14,18 @@
 #include <chrono>
 #include <cstddef>
 #include <ctime>
-#include <fcntl.h>
 #include <functional>
 #include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
-#include <vector>
 
 using namespace weft;
 using weft::tests::catching;
@@ -70,8 +71,8 @@ double cpu_seconds() {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
 
-// Runs `body` in a child process; its exit status, 100 after an exception. The child must not be a copy
-// of a process with other threads, so no runtime may run.
+// Runs `body` in a child process; its exit status, 100 after an exception. The child must not be a
+// copy of a process with other threads, so no runtime may run.
 template <class Body>
 int in_child(Body body) {
   const pid_t child = ::fork();
@@ -80,8 +81,7 @@ int in_child(Body body) {
     int status = 100;
     try {
       status = body();
-    } catch (...) {
-    }
+    } catch (...) {}
     ::_exit(status);
   }
   int status = 0;
@@ -197,8 +197,7 @@ TEST_SUITE("io/serve") {
           threads.insert(std::this_thread::get_id());
         }
         const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
-        while (std::chrono::steady_clock::now() < until) {
-        }
+        while (std::chrono::steady_clock::now() < until) {}
         co_await stream.write_all({buf, n});
       }
     };

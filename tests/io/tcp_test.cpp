@@ -18,9 +18,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
+
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <vector>
 
 using namespace weft;
 using weft::tests::catching;
@@ -109,7 +110,8 @@ int descriptor_of(const tcp_stream& stream) {
 
 struct failure_of_a_sibling {};
 
-// Runs `waiting` next to a task that fails as soon as it was begun; what the waiting one ended with.
+// Runs `waiting` next to a task that fails as soon as it was begun; what the waiting one ended
+// with.
 template <class Begin>
 task<caught> cancelled_by_a_sibling(Begin begin) {
   caught outcome;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Runs one test body on an event loop and on a pool of two, and checks after each that nothing was left
-// behind: no descriptor, no coroutine frame.
+// Runs one test body on an event loop and on a pool of two, and checks after each that nothing was
+// left behind: no descriptor, no coroutine frame.
 
 #include "weft/runtime/worker.hpp"
 #include "weft/sched/run.hpp"

@@ -28,7 +28,8 @@ task<caught> catching(Awaitable operation) {
   } catch (const cancelled& e) {
     co_return caught{.was_cancelled = true, .transferred = e.transferred()};
   } catch (const io_error& e) {
-    co_return caught{.was_io_error = true, .code = e.code(), .transferred = e.transferred(), .what = e.what()};
+    co_return caught{
+        .was_io_error = true, .code = e.code(), .transferred = e.transferred(), .what = e.what()};
   } catch (const std::system_error& e) {
     co_return caught{.code = e.code(), .what = e.what()};
   }

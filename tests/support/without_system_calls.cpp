@@ -16,12 +16,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#define WEFT_TESTS_ADDRESS_SANITIZER __has_feature(address_sanitizer)
+#else
+#define WEFT_TESTS_ADDRESS_SANITIZER 0
+#endif
+
 namespace weft::tests {
 
 namespace {
 
-constexpr std::array allowed{SYS_write,  SYS_exit_group, SYS_brk,      SYS_mmap,
-                             SYS_munmap, SYS_mremap,     SYS_mprotect, SYS_madvise};
+constexpr std::array allowed{
+    SYS_write,
+    SYS_exit_group,
+    SYS_brk,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_mprotect,
+    SYS_madvise,
+#if defined(__SANITIZE_ADDRESS__) || WEFT_TESTS_ADDRESS_SANITIZER
+    // The sanitizer's own: whether memory can be read shows when it is written into a pipe.
+    SYS_pipe2,
+    SYS_close,
+#endif
+};
 
 int report_to = -1;
 
