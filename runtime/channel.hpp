@@ -75,8 +75,10 @@ class channel_send
     return this->state != send_state::unsent;
   }
   bool start(worker&) noexcept {
-    this->state = channel_->try_send(*this->value, this);
-    return this->state == send_state::unsent;
+    const send_state now = channel_->try_send(*this->value, this);
+    if (now == send_state::unsent) return true;  // queued: `state` is another thread's to write
+    this->state = now;
+    return false;
   }
   static bool withdraw(operation& op, worker&) noexcept {
     auto& self = static_cast<channel_send&>(op);

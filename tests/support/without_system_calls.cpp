@@ -36,9 +36,11 @@ constexpr std::array allowed{
     SYS_mprotect,
     SYS_madvise,
 #if defined(__SANITIZE_ADDRESS__) || WEFT_TESTS_ADDRESS_SANITIZER
-    // The sanitizer's own: whether memory can be read shows when it is written into a pipe.
+    // The sanitizer's own: it writes memory into a pipe to see whether it can be read, and asks for
+    // the signal stack at each throw.
     SYS_pipe2,
     SYS_close,
+    SYS_sigaltstack,
 #endif
 };
 
