@@ -81,16 +81,13 @@ task<R> run_blocking(Call call) {
 /// Runs `fn(args...)` on a helper thread and waits for it.
 ///
 /// Shape:    the function and its arguments are moved (or copied) and passed to fn as rvalues;
-/// std::ref
-///           passes a reference. fn is no coroutine: it must not co_await.
+///           std::ref passes a reference. fn is no coroutine: it must not co_await.
 /// Returns:  what fn returns.
 /// Errors:   rethrows what fn throws; resource_unavailable_try_again when not a single helper
-/// thread
-///           could be started; cancelled when the scope is stopped before a helper took the call. A
-///           running call cannot be stopped: it is awaited, and its result delivered.
+///           thread could be started; cancelled when the scope is stopped before a helper took the
+///           call. A running call cannot be stopped: it is awaited, and its result delivered.
 /// Thread:   fn runs on a thread that is none of weft's workers; at most `helpers_max` at once,
-/// further
-///           calls wait in line.
+///           further calls wait in line.
 /// Lifetime: what fn takes by reference outlives the co_await.
 /// Cost:     one frame and two thread switches: tens of microseconds.
 template <class F, class... Args>

@@ -73,7 +73,7 @@ private:
 /// A use of a descriptor by a call that does not wait.
 class descriptor_hold {
 public:
-  /// Errors: system_error(bad_file_descriptor), naming the call.
+  /// Errors:   system_error(bad_file_descriptor), naming the call.
   descriptor_hold(descriptor& d, const char* call);
   descriptor_hold(const descriptor_hold&) = delete;
   descriptor_hold& operator=(const descriptor_hold&) = delete;

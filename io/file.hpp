@@ -86,8 +86,7 @@ private:
 /// Thread:   any worker; any number of operations may overlap.
 /// Lifetime: stays where it is while an operation on it is in flight.
 /// Errors:   on a closed or moved-from file every call gives bad_file_descriptor. An operation on a
-/// disk
-///           that runs cannot be cancelled: it is awaited, and its result delivered.
+///           disk that runs cannot be cancelled: it is awaited, and its result delivered.
 class file {
 public:
   /// Closed; to be assigned to.
@@ -96,8 +95,7 @@ public:
   /// Opens the file at `path`, relative to the working directory.
   ///
   /// Shape:    mode contains read or write; `permissions` are those of a file that is made, less
-  /// the
-  ///           process's umask.
+  ///           the process's umask.
   /// Errors:   system_error that names the path: ENOENT, EACCES, EEXIST, EISDIR, EMFILE;
   ///           invalid_argument for a mode without read and write, or a path with a zero in it;
   ///           cancelled, and nothing was opened or made.
@@ -111,8 +109,9 @@ public:
   /// Shape:    at least one byte of buffer (0 would look like the end: invalid_argument).
   /// Returns:  bytes read, possibly fewer than asked for; 0 at or behind the end.
   /// Errors:   EIO, EISDIR, EBADF when it is not open for reading; EINVAL for an offset over
-  /// 2^63-1. Lifetime: file and buffer outlive the co_await. Cost:     one SQE, no allocation, no
-  /// system call of its own. Source:   IORING_OP_READ (Linux 5.6), pread(2).
+  ///           2^63-1. Lifetime: file and buffer outlive the co_await. Cost:     one SQE, no
+  ///           allocation, no system call of its own. Source:   IORING_OP_READ (Linux 5.6),
+  ///           pread(2).
   [[nodiscard]] detail::read_at_operation read_at(std::uint64_t offset,
                                                   mutable_buffer buffer) noexcept {
     return {file_, offset, buffer};
@@ -121,8 +120,7 @@ public:
   /// Fills the whole buffer.
   ///
   /// Errors:   io_error with transferred(): no_message_available when the file ends before, else
-  /// those
-  ///           of read_at(); cancelled with transferred().
+  ///           those of read_at(); cancelled with transferred().
   task<> read_exact_at(std::uint64_t offset, mutable_buffer buffer);
 
   /// Everything from the beginning to the end, also of files that do not know their size (/proc).
@@ -135,8 +133,7 @@ public:
   ///
   /// Returns:  bytes written, possibly fewer than given; 0 only for no data.
   /// Errors:   ENOSPC, EDQUOT, EFBIG, EIO, EBADF when it is not open for writing; EINVAL for an
-  /// offset
-  ///           over 2^63-1.
+  ///           offset over 2^63-1.
   /// Lifetime: file and data outlive the co_await.
   /// Cost:     one SQE, no allocation, no system call of its own.
   /// Source:   IORING_OP_WRITE (Linux 5.6), pwrite(2).
@@ -148,7 +145,7 @@ public:
   /// Writes everything.
   ///
   /// Errors:   io_error with transferred(), cancelled with transferred(): how much was written
-  /// before.
+  ///           before.
   task<> write_all_at(std::uint64_t offset, const_buffer data);
 
   /// Bytes in the file. Errors: system_error. Source: IORING_OP_STATX (Linux 5.6).

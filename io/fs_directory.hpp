@@ -37,8 +37,7 @@ struct walk_options {
 ///
 /// Errors:   system_error that names the path: ENOENT, ENOTDIR, EACCES, EMFILE; cancelled.
 /// Cost:     two frames, one SQE and about one thread switch for 1000 entries; on file systems that
-/// do
-///           not tell types one SQE an entry.
+///           do not tell types one SQE an entry.
 /// Source:   getdents64(2).
 task<std::vector<directory_entry>> directory_entries(path_view path);
 
@@ -87,10 +86,10 @@ task<> walk_with(std::string root, walk_options options, Visit visit) {
 ///           trivially destructible. Symbolic links are visited and not followed; the root itself
 ///           is followed and not visited.
 /// Errors:   of a directory that cannot be read, unless there is `on_error`; what visit throws;
-/// cancelled. Thread:   visits come one after the other. Lifetime: what visit and on_error refer to
-/// outlives the co_await. Cost:     that of directory_entries() for each directory; memory for one
-/// directory's entries and for
-///           the paths of directories to come. Depth costs no stack.
+///           cancelled. Thread:   visits come one after the other. Lifetime: what visit and
+///           on_error refer to outlives the co_await. Cost:     that of directory_entries() for
+///           each directory; memory for one directory's entries and for the paths of directories to
+///           come. Depth costs no stack.
 template <class Visit>
 [[nodiscard]] task<> walk(path_view root, walk_options options, Visit&& visit) {
   static_assert(weft::detail::safe_as_temporary<Visit>,

@@ -44,8 +44,7 @@ struct file_status {
 ///
 /// Returns:  type not_found when nothing is there; that is no error.
 /// Errors:   system_error: EACCES, ELOOP, ENAMETOOLONG; invalid_argument for a path with a zero in
-/// it;
-///           cancelled.
+///           it; cancelled.
 /// Cost:     one frame, a copy of the path, one SQE.
 /// Source:   IORING_OP_STATX (Linux 5.6), statx(2).
 task<file_status> status(path_view path);
@@ -73,8 +72,7 @@ task<> rename(path_view from, path_view to);
 ///
 /// Returns:  false when it was there already.
 /// Errors:   system_error: ENOENT, EACCES, EEXIST when another kind of file has the name;
-/// cancelled, and
-///           nothing was made.
+///           cancelled, and nothing was made.
 /// Source:   IORING_OP_MKDIRAT (Linux 5.15), mkdirat(2).
 task<bool> create_directory(path_view path, unsigned permissions = 0777);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A call on its way to a helper thread, as an intrusive node. By itself, so that whoever awaits one does
-// not see the threads (helper_pool.hpp).
+// A call on its way to a helper thread, as an intrusive node. By itself, so that whoever awaits one
+// does not see the threads (helper_pool.hpp).
 
 namespace weft::detail {
 

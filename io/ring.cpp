@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/ring.hpp"
 
+#include "weft/runtime/assert.hpp"
+
 #include <liburing.h>
-#include <poll.h>
 
 #include <cerrno>
 #include <cstring>
 #include <string>
 
-#include "weft/runtime/assert.hpp"
+#include <poll.h>
 
 namespace weft::detail {
 
@@ -132,15 +133,15 @@ void ring::enter(bool wait, std::int64_t deadline_ns) noexcept {
   const unsigned submissions = memory.sq.sqe_tail - io_uring_smp_load_acquire(memory.sq.khead);
   const int taken = queue_->enter(submissions, wait, deadline_ns);
   switch (-taken) {
-    case ETIME:   // the deadline: the loop expires its timers
-    case EINTR:   // a signal: the loop looks around and comes back
-    case EAGAIN:  // the kernel is short of memory, EBUSY: of room for completions. The entries stay
-    case EBUSY:   // in the queue; what has completed is reaped first, then they are handed over.
-      return;
-    case EBADR:
-      fatal("io_uring lost completions because the kernel was out of memory: tasks would hang");
-    default:
-      break;
+  case ETIME:   // the deadline: the loop expires its timers
+  case EINTR:   // a signal: the loop looks around and comes back
+  case EAGAIN:  // the kernel is short of memory, EBUSY: of room for completions. The entries stay
+  case EBUSY:   // in the queue; what has completed is reaped first, then they are handed over.
+    return;
+  case EBADR:
+    fatal("io_uring lost completions because the kernel was out of memory: tasks would hang");
+  default:
+    break;
   }
   if (taken < 0)
     fatal(std::string("io_uring_enter failed: ") + std::strerror(-taken) +
@@ -183,8 +184,8 @@ void ring::wait(std::int64_t deadline_ns) noexcept {
   hand_over_backlog();
   arm_doorbell();
   // What found no room must not be slept over: a cancel would come late, and a doorbell unheard.
-  const bool handed_over = backlog_.empty() && cancels_.empty() &&
-                           (doorbell_armed_ || queue_->doorbell_fd() < 0);
+  const bool handed_over =
+      backlog_.empty() && cancels_.empty() && (doorbell_armed_ || queue_->doorbell_fd() < 0);
   const bool reaped = io_uring_cq_ready(&queue_->memory()) == 0;
   enter(handed_over && reaped, deadline_ns);
   reap();

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// One worker's ring: takes operations, hands them to the kernel in batches, stores results and makes the
-// waiting strands ready. It resumes nobody: completions are all collected before the loop runs a task.
+// One worker's ring: takes operations, hands them to the kernel in batches, stores results and
+// makes the waiting strands ready. It resumes nobody: completions are all collected before the loop
+// runs a task.
 //
-// An operation belongs to the ring that it was submitted to until its completion has been reaped; its
-// user_data is the address of the operation. A cancel is an entry of its own in the same queue: the
-// kernel takes entries in order, so a cancel can only meet the operation that it was meant for, or
-// none, and its own completion carries no news. An operation that finds the queue full waits in the
-// backlog, in order, and is prepared when there is room; nothing is ever dropped.
-
-#include <cstdint>
-#include <memory>
+// An operation belongs to the ring that it was submitted to until its completion has been reaped;
+// its user_data is the address of the operation. A cancel is an entry of its own in the same queue:
+// the kernel takes entries in order, so a cancel can only meet the operation that it was meant for,
+// or none, and its own completion carries no news. An operation that finds the queue full waits in
+// the backlog, in order, and is prepared when there is room; nothing is ever dropped.
 
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/runtime/operation.hpp"
+
+#include <cstdint>
+#include <memory>
 
 struct io_uring_sqe;
 
@@ -36,19 +37,19 @@ struct ring_operation : operation {
 
 /// FIFO of operations that found the queue full; rare and short, so leaving it may walk it.
 class operation_list {
- public:
+public:
   bool empty() const noexcept { return oldest_ == nullptr; }
   void push(ring_operation& op) noexcept;
   ring_operation* take() noexcept;
   void remove(ring_operation& op) noexcept;
 
- private:
+private:
   suspended* oldest_ = nullptr;
   suspended* newest_ = nullptr;
 };
 
 class ring {
- public:
+public:
   /// Thread: the worker's own, from here to the destructor.
   /// Errors: system_error from kernel::open_queue.
   ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options);
@@ -60,7 +61,8 @@ class ring {
   /// Queues an operation for the next batch. Never fails: without room it waits in the backlog.
   void submit(ring_operation& op) noexcept;
 
-  /// Asks the kernel to cancel. True when the operation had not been handed over yet: it never will.
+  /// Asks the kernel to cancel. True when the operation had not been handed over yet: it never
+  /// will.
   [[nodiscard]] bool withdraw(ring_operation& op) noexcept;
 
   /// Hands over what is queued and reaps what has completed, without waiting. No system call when
@@ -79,7 +81,7 @@ class ring {
   helper_pool& helpers() const noexcept { return helpers_; }
   kernel& kernel_used() const noexcept { return *kernel_; }
 
- private:
+private:
   io_uring_sqe* next_entry() noexcept;
   void hand_over(ring_operation& op, io_uring_sqe& sqe) noexcept;
   void hand_over_backlog() noexcept;
@@ -98,8 +100,8 @@ class ring {
   bool doorbell_armed_ = false;
 };
 
-/// The threads for blocking calls that the rings of one scheduler share: at most `threads_max`, started
-/// when they are needed. Dropping the last reference joins them.
+/// The threads for blocking calls that the rings of one scheduler share: at most `threads_max`,
+/// started when they are needed. Dropping the last reference joins them.
 std::shared_ptr<helper_pool> make_helpers(kernel& k, unsigned threads_max);
 
 /// Turns a negative result into an error: `cancelled` for a cancel that was asked for.
@@ -110,7 +112,7 @@ std::error_code error_of(const ring_operation& op) noexcept;
 ///   result<T> success(int res) noexcept      what a result that is no error means
 template <class Derived, class T>
 class ring_awaitable : public awaitable_operation<Derived, T, ring_operation> {
- public:
+public:
   ring_awaitable() noexcept { this->prepare = &Derived::prepare_entry; }
 
   bool try_now(worker&) noexcept { return false; }

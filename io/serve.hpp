@@ -46,10 +46,9 @@ task<> serve_connection(Handler& handler, tcp_stream stream, serve_options optio
 ///           connection, on a pool from several threads at once.
 /// Returns:  never normally.
 /// Errors:   bad_file_descriptor when the listener is closed; other errors of accept() that no
-/// waiting
-///           mends; what a handler throws beside std::exception. std::exceptions of a handler end
-///           its connection and go to `options.on_error`. All connections are cancelled and joined
-///           first.
+///           waiting mends; what a handler throws beside std::exception. std::exceptions of a
+///           handler end its connection and go to `options.on_error`. All connections are cancelled
+///           and joined first.
 /// Thread:   connections run on every worker of the scheduler.
 /// Lifetime: listener outlives the co_await, and so does what on_error refers to.
 /// Cost:     three frames for each connection.

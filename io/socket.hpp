@@ -9,7 +9,7 @@
 namespace weft::detail {
 
 /// A socket that is closed on exec, from the kernel of this thread's scheduler.
-/// Errors: system_error that begins with `call`.
+/// Errors:   system_error that begins with `call`.
 descriptor open_socket(int family, int type, const char* call);
 
 /// Throws system_error "call endpoint: reason" (cancelled for cancelled_code()).

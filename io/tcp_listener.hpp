@@ -34,8 +34,7 @@ private:
 /// A listening TCP socket, owned: closed when it is destroyed.
 ///
 /// Thread:   bind() from any thread, also outside a runtime; the rest from any worker, one accept
-/// at a
-///           time.
+///           at a time.
 /// Lifetime: stays where it is while an accept is in flight.
 class tcp_listener {
 public:
@@ -45,8 +44,7 @@ public:
   /// Binds and listens.
   ///
   /// Shape:    "127.0.0.1:8080", "0.0.0.0:8080" for every IPv4 address, "[::]:8080"; port 0 lets
-  /// the
-  ///           system choose, local_endpoint() tells.
+  ///           the system choose, local_endpoint() tells.
   /// Errors:   system_error naming the address: EADDRINUSE, EACCES, EADDRNOTAVAIL, EMFILE.
   /// Cost:     four system calls.
   static tcp_listener bind(const endpoint& local, listen_options options = {});
@@ -54,10 +52,10 @@ public:
   /// Waits for a connection.
   ///
   /// Returns:  the connection. One that arrived while a cancel was on its way is delivered, never
-  /// lost. Errors:   ECONNABORTED, EMFILE, ENFILE, ENOBUFS and network errors of the connection
-  /// itself:
-  ///           serve() knows which are no reason to stop. EBADF when closed, also by another task
-  ///           meanwhile; EBUSY while another task accepts; cancelled, and nothing was accepted.
+  ///           lost. Errors:   ECONNABORTED, EMFILE, ENFILE, ENOBUFS and network errors of the
+  ///           connection itself: serve() knows which are no reason to stop. EBADF when closed,
+  ///           also by another task meanwhile; EBUSY while another task accepts; cancelled, and
+  ///           nothing was accepted.
   /// Cost:     one SQE, no allocation, no system call of its own.
   /// Source:   IORING_OP_ACCEPT (Linux 5.5), accept4(2) with SOCK_CLOEXEC.
   [[nodiscard]] detail::accept_operation accept() noexcept {
@@ -70,7 +68,7 @@ public:
 
   [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
 
-  /// Errors: system_error.
+  /// Errors:   system_error.
   [[nodiscard]] endpoint local_endpoint() const;
 
 private:

@@ -84,9 +84,8 @@ public:
   ///
   /// Shape:    an endpoint, or its text: "127.0.0.1:8080", "[::1]:8080".
   /// Errors:   invalid_argument for a text that is none (from the call itself); ECONNREFUSED,
-  /// ETIMEDOUT,
-  ///           EHOSTUNREACH, ENETUNREACH, EMFILE, naming the peer; cancelled, and the socket is
-  ///           closed.
+  ///           ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EMFILE, naming the peer; cancelled, and the
+  ///           socket is closed.
   /// Thread:   any worker.
   /// Cost:     one frame, one system call for the socket, one SQE.
   /// Source:   IORING_OP_CONNECT (Linux 5.5), connect(2).
@@ -98,8 +97,7 @@ public:
   ///           invalid_argument).
   /// Returns:  bytes received, 1..buffer.size(); 0 when the peer has closed its side.
   /// Errors:   ECONNRESET, ETIMEDOUT; EBADF when closed, also by another task meanwhile; EBUSY
-  /// while
-  ///           another task reads; cancelled, and nothing arrived.
+  ///           while another task reads; cancelled, and nothing arrived.
   /// Lifetime: stream and buffer outlive the co_await.
   /// Cost:     one SQE, no allocation, no system call of its own.
   /// Source:   IORING_OP_RECV (Linux 5.6), recv(2).
@@ -155,9 +153,9 @@ public:
   void set_send_buffer(int bytes);
   /// The same for receiving (SO_RCVBUF).
   void set_receive_buffer(int bytes);
-  /// Errors: system_error.
+  /// Errors:   system_error.
   [[nodiscard]] endpoint local_endpoint() const;
-  /// Errors: system_error, ENOTCONN once the connection is gone.
+  /// Errors:   system_error, ENOTCONN once the connection is gone.
   [[nodiscard]] endpoint peer_endpoint() const;
 
 private:

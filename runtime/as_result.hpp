@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// as_result: the outcome of an await as a value. An operation goes all the way without a throw; a task
-// may have thrown inside, and a system_error or a cancel that leaves it becomes a value here.
+// as_result: the outcome of an await as a value. An operation goes all the way without a throw; a
+// task may have thrown inside, and a system_error or a cancel that leaves it becomes a value here.
+
+#include "weft/runtime/join_handle.hpp"
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/result.hpp"
+#include "weft/runtime/task.hpp"
 
 #include <concepts>
 #include <coroutine>
@@ -10,29 +15,24 @@
 #include <type_traits>
 #include <utility>
 
-#include "weft/runtime/join_handle.hpp"
-#include "weft/runtime/operation.hpp"
-#include "weft/runtime/result.hpp"
-#include "weft/runtime/task.hpp"
-
 namespace weft {
 
 namespace detail {
 
 template <class Operation>
 class operation_as_result final : public Operation {
- public:
+public:
   explicit operation_as_result(Operation&& o) : Operation(std::move(o)) {}
 
-  result<typename Operation::value_type> await_resume() noexcept(
-      noexcept(std::declval<Operation&>().outcome())) {
+  result<typename Operation::value_type>
+  await_resume() noexcept(noexcept(std::declval<Operation&>().outcome())) {
     return Operation::outcome();
   }
 };
 
 template <class T>
 class task_as_result final : public operation_tag {
- public:
+public:
   using value_type = result<T>;
 
   explicit task_as_result(task<T>&& t) noexcept : task_(std::move(t)) {}
@@ -58,7 +58,7 @@ class task_as_result final : public operation_tag {
 
   promise_base* promise = nullptr;
 
- private:
+private:
   task<T> task_;
 };
 

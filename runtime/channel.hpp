@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // channel: a bounded queue between tasks, many to many. `channel<T>(n)` gives the two ends; a full
-// channel makes senders wait (0: until a receiver takes the value), an empty one makes receivers wait.
-// It closes when close() is called or the last sender goes; receivers then drain what is left.
+// channel makes senders wait (0: until a receiver takes the value), an empty one makes receivers
+// wait. It closes when close() is called or the last sender goes; receivers then drain what is
+// left.
+
+#include "weft/runtime/waiter_list.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -11,8 +14,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-
-#include "weft/runtime/waiter_list.hpp"
 
 namespace weft {
 
@@ -24,7 +25,7 @@ class channel_state;
 template <class T>
 class channel_receive
     : public awaitable_operation<channel_receive<T>, std::optional<T>, listed_waiter> {
- public:
+public:
   static constexpr const char* name = "channel_receiver::receive";
 
   explicit channel_receive(channel_state<T>& c) noexcept : channel_(&c) {}
@@ -43,14 +44,15 @@ class channel_receive
 
   std::optional<T> value_;  // put here by the sender
 
- private:
+private:
   channel_state<T>* channel_;
   bool withdrawn_ = false;
 };
 
 enum class send_state : unsigned char { unsent, sent, closed };
 
-/// `Held` is T& for an rvalue of the caller's, which stays untouched unless it is sent, else a copy.
+/// `Held` is T& for an rvalue of the caller's, which stays untouched unless it is sent, else a
+/// copy.
 template <class T, class Held>
 class channel_send;
 
@@ -64,7 +66,7 @@ struct channel_sender_waiter : listed_waiter {
 template <class T, class Held>
 class channel_send
     : public awaitable_operation<channel_send<T, Held>, void, channel_sender_waiter<T>> {
- public:
+public:
   static constexpr const char* name = "channel_sender::send";
 
   channel_send(channel_state<T>& c, Held v) : channel_(&c), held_(static_cast<Held&&>(v)) {}
@@ -92,7 +94,7 @@ class channel_send
     return {};
   }
 
- private:
+private:
   channel_state<T>* channel_;
   Held held_;
   bool withdrawn_ = false;
@@ -101,7 +103,7 @@ class channel_send
 /// What both ends share. Guarded by the lock: everything but `capacity`.
 template <class T>
 class channel_state {
- public:
+public:
   explicit channel_state(std::size_t n)
       : slots_(n == 0 ? nullptr : std::make_unique<slot[]>(n)), capacity_(n) {}
   ~channel_state() {
@@ -183,7 +185,7 @@ class channel_state {
 
   spin_lock lock;
 
- private:
+private:
   struct slot {
     alignas(T) unsigned char bytes[sizeof(T)];
   };
@@ -224,7 +226,7 @@ class channel_state {
 /// Lifetime: keeps the channel alive. When the last one goes the channel closes.
 template <class T>
 class channel_sender {
- public:
+public:
   explicit channel_sender(std::shared_ptr<detail::channel_state<T>> s) noexcept
       : state_(std::move(s)) {
     state_->add_sender();
@@ -243,9 +245,9 @@ class channel_sender {
 
   /// Puts a value in, waiting for room.
   ///
-  /// Errors:   system_error(broken_pipe) when the channel is closed, `cancelled`; the value is untouched.
-  /// Lifetime: this end and the value outlive the co_await.
-  /// Cost:     with room it neither suspends nor allocates.
+  /// Errors:   system_error(broken_pipe) when the channel is closed, `cancelled`; the value is
+  /// untouched. Lifetime: this end and the value outlive the co_await. Cost:     with room it
+  /// neither suspends nor allocates.
   [[nodiscard]] detail::channel_send<T, T&> send(T&& value) const noexcept {
     return detail::channel_send<T, T&>(*state_, value);
   }
@@ -263,7 +265,7 @@ class channel_sender {
   /// No more values: receivers drain what is left, waiting senders fail.
   void close() const noexcept { state_->close(); }
 
- private:
+private:
   std::shared_ptr<detail::channel_state<T>> state_;
 };
 
@@ -273,7 +275,7 @@ class channel_sender {
 /// Lifetime: keeps the channel alive.
 template <class T>
 class channel_receiver {
- public:
+public:
   explicit channel_receiver(std::shared_ptr<detail::channel_state<T>> s) noexcept
       : state_(std::move(s)) {}
 
@@ -297,7 +299,7 @@ class channel_receiver {
   /// Nobody will receive any more: senders fail with broken_pipe.
   void close() const noexcept { state_->close(); }
 
- private:
+private:
   std::shared_ptr<detail::channel_state<T>> state_;
 };
 

@@ -4,14 +4,17 @@
 // (so that captures and parameters outlive every suspension), the outcome, and a count of who still
 // needs it: the running task and, if it was kept, the join_handle.
 //
-// At its end: the strand leaves its scope, a failure goes to the group, whoever awaits the handle is
-// made ready, an outcome that no handle can take any more is destroyed, and then the group is released. If
-// no handle is left the coroutine flows off its end and frees its frame by itself, else it stays
-// suspended at its end and the last to let go destroys it.
+// At its end: the strand leaves its scope, a failure goes to the group, whoever awaits the handle
+// is made ready, an outcome that no handle can take any more is destroyed, and then the group is
+// released. If no handle is left the coroutine flows off its end and frees its frame by itself,
+// else it stays suspended at its end and the last to let go destroys it.
 //
 //   C1: `waiter_`: null -> waiter (acq_rel CAS) or -> done() (acq_rel exchange); the one that comes
 //       second sees the other: no end is missed, and the outcome is handed over.
 //   C2: `owners_` to zero (acq_rel): the frame is destroyed after its last use elsewhere.
+
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/task.hpp"
 
 #include <atomic>
 #include <coroutine>
@@ -21,23 +24,21 @@
 #include <tuple>
 #include <utility>
 
-#include "weft/runtime/operation.hpp"
-#include "weft/runtime/task.hpp"
-
 namespace weft::detail {
 
 class group_state;
 
 class child_base;
 
-/// Brings a child to the scheduler that it was spawned on from a thread that is none of its workers.
+/// Brings a child to the scheduler that it was spawned on from a thread that is none of its
+/// workers.
 struct start_message : message {
   child_base* child = nullptr;
 };
 
 /// The part of a child that does not depend on what it returns.
 class child_base : public promise_base {
- public:
+public:
   explicit child_base(std::source_location where) noexcept : promise_base(where) {
     node_.promise = this;
   }
@@ -53,8 +54,8 @@ class child_base : public promise_base {
   /// False when the child has ended already.
   [[nodiscard]] bool try_add_waiter(waiter& w) noexcept {
     waiter* other = nullptr;
-    const bool added = waiter_.compare_exchange_strong(
-        other, &w, std::memory_order_acq_rel, std::memory_order_acquire);  // sync: C1
+    const bool added = waiter_.compare_exchange_strong(other, &w, std::memory_order_acq_rel,
+                                                       std::memory_order_acquire);  // sync: C1
     WEFT_ASSERT(added || other == ended(),
                 "two tasks await the same join_handle: one task has to, and share the value");
     return added;
@@ -62,22 +63,24 @@ class child_base : public promise_base {
   /// False when the child has ended: the waiter is about to be completed.
   [[nodiscard]] bool try_remove_waiter(waiter& w) noexcept {
     waiter* expected = &w;
-    return waiter_.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,
-                                           std::memory_order_relaxed);  // relaxed: nothing handed over
+    return waiter_.compare_exchange_strong(
+        expected, nullptr, std::memory_order_relaxed,
+        std::memory_order_relaxed);  // relaxed: nothing handed over
   }
   bool done() const noexcept {
     return waiter_.load(std::memory_order_acquire) == ended();  // sync: C1
   }
 
- protected:
+protected:
   ~child_base() = default;
 
-  /// Tells the end to all but the group, which it returns: it must not end before the outcome is gone.
+  /// Tells the end to all but the group, which it returns: it must not end before the outcome is
+  /// gone.
   group_state& finish_child(const std::exception_ptr* failure) noexcept;
   static void release(group_state& group) noexcept;
 
-  /// What the coroutine itself does in the place of drop_owner(): true when the frame is its own now, to be
-  /// retired. False: it is the handle's, and may be gone.
+  /// What the coroutine itself does in the place of drop_owner(): true when the frame is its own
+  /// now, to be retired. False: it is the handle's, and may be gone.
   [[nodiscard]] bool drop_owner_at_end() noexcept {
     return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1;  // sync: C2
   }
@@ -86,7 +89,7 @@ class child_base : public promise_base {
     return owners_.load(std::memory_order_acquire) != 1;  // sync: C2
   }
 
- private:
+private:
   /// What waiter_ holds once the child has ended: compared, never followed.
   static waiter* ended() noexcept;
 
@@ -109,7 +112,7 @@ struct child {
 
 template <class T>
 class child_promise final : public child_base, public outcome<T> {
- public:
+public:
   explicit child_promise(std::source_location where = std::source_location::current()) noexcept
       : child_base(where) {
     self = std::coroutine_handle<child_promise>::from_promise(*this);
@@ -140,7 +143,7 @@ class child_promise final : public child_base, public outcome<T> {
   };
   final_step final_suspend() noexcept { return {this}; }
 
- private:
+private:
   const std::exception_ptr* failure() const noexcept {
     return this->failed() ? &this->exception() : nullptr;
   }
@@ -176,7 +179,8 @@ inline constexpr bool is_task<task<T>> = true;
 template <class F, class... Args>
 struct bound_call {
   template <class G, class... As>
-  explicit bound_call(G&& g, As&&... as) : function(std::forward<G>(g)), args(std::forward<As>(as)...) {}
+  explicit bound_call(G&& g, As&&... as)
+      : function(std::forward<G>(g)), args(std::forward<As>(as)...) {}
 
   F function;
   std::tuple<Args...> args;

@@ -2,9 +2,9 @@
 #pragma once
 // event: a flag that tasks wait for. Once set it lets everybody through until it is reset.
 
-#include <mutex>
-
 #include "weft/runtime/waiter_list.hpp"
+
+#include <mutex>
 
 namespace weft {
 
@@ -13,7 +13,7 @@ class event;
 namespace detail {
 
 class event_wait : public awaitable_operation<event_wait, void, listed_waiter> {
- public:
+public:
   static constexpr const char* name = "event::wait";
 
   explicit event_wait(event& e) noexcept : event_(&e) {}
@@ -26,7 +26,7 @@ class event_wait : public awaitable_operation<event_wait, void, listed_waiter> {
     return {};
   }
 
- private:
+private:
   event* event_;
   bool withdrawn_ = false;
 };
@@ -39,7 +39,7 @@ class event_wait : public awaitable_operation<event_wait, void, listed_waiter> {
 /// Lifetime: outlives its waiters.
 /// Cost:     wait() on a set event neither suspends nor allocates; set() is linear in the waiters.
 class event {
- public:
+public:
   event() noexcept = default;
   event(const event&) = delete;
   event& operator=(const event&) = delete;
@@ -67,7 +67,7 @@ class event {
   /// Errors: cancelled, and nothing has happened.
   [[nodiscard]] detail::event_wait wait() noexcept { return detail::event_wait(*this); }
 
- private:
+private:
   friend detail::event_wait;
 
   mutable detail::spin_lock lock_;

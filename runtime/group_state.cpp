@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/group_state.hpp"
 
-#include <mutex>
-
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/child.hpp"
+
+#include <mutex>
 
 namespace weft::detail {
 

@@ -4,15 +4,15 @@
 // failure stops the scope and is kept to be rethrown; the others go to the list that the user gave.
 // `cancelled` out of a stopped scope is no failure.
 
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/scope.hpp"
+#include "weft/runtime/spin_lock.hpp"
+
 #include <array>
 #include <cstddef>
 #include <exception>
 #include <span>
 #include <utility>
-
-#include "weft/runtime/operation.hpp"
-#include "weft/runtime/scope.hpp"
-#include "weft/runtime/spin_lock.hpp"
 
 namespace weft {
 
@@ -20,13 +20,14 @@ namespace detail {
 class group_state;
 }
 
-/// The failures of a task group beside the one that it rethrows: give its address as the group's option
+/// The failures of a task group beside the one that it rethrows: give its address as the group's
+/// option
 /// `.failures`, and read it when the group has ended.
 ///
 /// Thread:   read it after the group has ended.
 /// Lifetime: outlives the group.
 class group_failures {
- public:
+public:
   static constexpr std::size_t kept_max = 16;
 
   /// All failures after the first, also those beyond kept_max.
@@ -36,7 +37,7 @@ class group_failures {
     return {exceptions_.data(), count_ < kept_max ? count_ : kept_max};
   }
 
- private:
+private:
   friend detail::group_state;
 
   std::array<std::exception_ptr, kept_max> exceptions_;
@@ -46,7 +47,7 @@ class group_failures {
 namespace detail {
 
 class group_state : public cancel_scope {
- public:
+public:
   group_state(scheduler& home, empty_fn on_empty, promise_base* opener,
               group_failures* others) noexcept
       : cancel_scope(home, on_empty), opener_(opener), others_(others) {}
@@ -62,7 +63,7 @@ class group_state : public cancel_scope {
   /// Who waits for the last child. Written before the opener's hold is released.
   waiter* joiner = nullptr;
 
- private:
+private:
   promise_base* const opener_;
   group_failures* const others_;
   spin_lock lock_;

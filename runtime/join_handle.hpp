@@ -3,12 +3,12 @@
 // The handle of a spawned task: awaits its value. The task belongs to its group, not to the handle;
 // dropping the handle changes nothing for the task.
 
-#include <cerrno>
-#include <utility>
-
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/child.hpp"
 #include "weft/runtime/operation.hpp"
+
+#include <cerrno>
+#include <utility>
 
 namespace weft {
 
@@ -18,7 +18,7 @@ namespace detail {
 
 template <class T>
 class join_operation : public awaitable_operation<join_operation<T>, T, waiter> {
- public:
+public:
   static constexpr const char* name = "join_handle";
 
   explicit join_operation(child_promise<T>& c) noexcept : child_(&c) {}
@@ -45,7 +45,7 @@ class join_operation : public awaitable_operation<join_operation<T>, T, waiter> 
     }
   }
 
- private:
+private:
   child_promise<T>* child_;
   bool withdrawn_ = false;
 };
@@ -62,7 +62,7 @@ class join_operation : public awaitable_operation<join_operation<T>, T, waiter> 
 /// Cost:     no allocation.
 template <class T>
 class join_handle {
- public:
+public:
   join_handle(join_handle&& other) noexcept : child_(std::exchange(other.child_, nullptr)) {}
   join_handle& operator=(join_handle&& other) noexcept {
     std::swap(child_, other.child_);
@@ -80,7 +80,7 @@ class join_handle {
     return detail::join_operation<T>(*child_);
   }
 
- private:
+private:
   friend task_group;
 
   explicit join_handle(detail::child_promise<T>& c) noexcept : child_(&c) { c.add_owner(); }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What one thread asks of another: an intrusive node with a function that the receiving worker calls
-// between two resumes. Cold by design: wake-ups within a scheduler don't come this way.
+// What one thread asks of another: an intrusive node with a function that the receiving worker
+// calls between two resumes. Cold by design: wake-ups within a scheduler don't come this way.
 //
-//   M1: push publishes the node (seq_cst CAS) -> drain takes the list (acquire exchange): hands over
+//   M1: push publishes the node (seq_cst CAS) -> drain takes the list (acquire exchange): hands
+//   over
 //       the node and what its sender wrote before.
-//   M2: push (seq_cst) then read of the parking word | parking word (seq_cst) then empty() (seq_cst):
+//   M2: push (seq_cst) then read of the parking word | parking word (seq_cst) then empty()
+//   (seq_cst):
 //       either the sender sees the sleeper or the sleeper sees the message.
 
 #include <atomic>
@@ -21,7 +23,7 @@ struct message {
 
 /// Many senders, one receiver, in the order of sending. Holds no memory of its own.
 class mailbox {
- public:
+public:
   /// Thread: any. The node belongs to the receiver until its deliver() runs.
   void push(message& m) noexcept {
     message* head = head_.load(std::memory_order_relaxed);  // relaxed: only a guess for the CAS
@@ -50,7 +52,7 @@ class mailbox {
     return head_.load(std::memory_order_seq_cst) == nullptr;  // sync: M2
   }
 
- private:
+private:
   std::atomic<message*> head_{nullptr};
 };
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// mutex: one task at a time, in the order of asking. Held across a co_await it keeps other tasks out but
-// blocks no thread: the worker goes on with tasks that do not want it. It is a semaphore of one permit,
-// under the name and with the guard that one expects.
+// mutex: one task at a time, in the order of asking. Held across a co_await it keeps other tasks
+// out but blocks no thread: the worker goes on with tasks that do not want it. It is a semaphore of
+// one permit, under the name and with the guard that one expects.
+
+#include "weft/runtime/semaphore.hpp"
 
 #include <optional>
 #include <utility>
-
-#include "weft/runtime/semaphore.hpp"
 
 namespace weft {
 
@@ -16,7 +16,7 @@ namespace weft {
 /// Thread:   may be destroyed on another worker than took it.
 /// Lifetime: the mutex outlives it.
 class [[nodiscard]] mutex_lock {
- public:
+public:
   static constexpr const char* acquire_name = "mutex::lock";
 
   /// Unlocks early.
@@ -25,7 +25,7 @@ class [[nodiscard]] mutex_lock {
   /// Adopts a permit that was taken.
   explicit mutex_lock(semaphore& s) noexcept : permit_(s) {}
 
- private:
+private:
   semaphore_permit permit_;
 };
 
@@ -35,7 +35,7 @@ class [[nodiscard]] mutex_lock {
 /// Lifetime: outlives its locks and waiters.
 /// Cost:     locking a free mutex neither suspends nor allocates.
 class mutex {
- public:
+public:
   mutex() noexcept = default;
 
   /// `auto lock = co_await m.lock();`
@@ -51,7 +51,7 @@ class mutex {
     return taken;
   }
 
- private:
+private:
   semaphore one_{1};
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What a strand waits for, and the one way in which every awaitable of weft suspends: refuse when the
-// scope is stopped, try to finish at once, publish to the strand, start, suspend. A concrete operation
-// derives from awaitable_operation and supplies
+// What a strand waits for, and the one way in which every awaitable of weft suspends: refuse when
+// the scope is stopped, try to finish at once, publish to the strand, start, suspend. A concrete
+// operation derives from awaitable_operation and supplies
 //   bool try_now(worker&) noexcept      finished without waiting? (may take a permit or a message)
 //   bool start(worker&) noexcept        begin; false when it finished at once after all
 //   result<T> finish() noexcept         the outcome, after any of the two or after complete()
@@ -11,16 +11,16 @@
 //                                       canceller resumes it), false when complete() is to come
 // and is trivially destructible where it can be (g++ 12 miscompiles others in a co_await).
 
-#include <coroutine>
-#include <type_traits>
-#include <utility>
-
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/result.hpp"
 #include "weft/runtime/strand.hpp"
 #include "weft/runtime/suspended.hpp"
 #include "weft/runtime/worker.hpp"
+
+#include <coroutine>
+#include <type_traits>
+#include <utility>
 
 namespace weft::detail {
 
@@ -43,7 +43,7 @@ struct waiter : operation, message {
 
 template <class Derived, class T, class Base = operation>
 class awaitable_operation : public Base, public operation_tag {
- public:
+public:
   using value_type = T;
 
   awaitable_operation() noexcept : Base(&Derived::withdraw) {}
@@ -89,7 +89,7 @@ class awaitable_operation : public Base, public operation_tag {
     return self().finish();
   }
 
- private:
+private:
   Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
   bool settled_ = false;

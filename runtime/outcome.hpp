@@ -13,7 +13,7 @@ namespace weft::detail {
 
 template <class T>
 class outcome {
- public:
+public:
   outcome() noexcept {}
   outcome(const outcome&) = delete;
   outcome& operator=(const outcome&) = delete;
@@ -44,7 +44,7 @@ class outcome {
     state_ = state::none;
   }
 
- private:
+private:
   enum class state : unsigned char { none, value, exception };
 
   union {
@@ -56,7 +56,7 @@ class outcome {
 
 template <class T>
 class outcome<T&> {
- public:
+public:
   void return_value(T& v) noexcept { value_ = std::addressof(v); }
   void set_exception(std::exception_ptr e) noexcept { exception_ = std::move(e); }
 
@@ -68,14 +68,14 @@ class outcome<T&> {
   }
   void clear() noexcept { exception_ = nullptr; }
 
- private:
+private:
   T* value_ = nullptr;
   std::exception_ptr exception_;
 };
 
 template <>
 class outcome<void> {
- public:
+public:
   void return_void() const noexcept {}
   void set_exception(std::exception_ptr e) noexcept { exception_ = std::move(e); }
 
@@ -86,7 +86,7 @@ class outcome<void> {
   }
   void clear() noexcept { exception_ = nullptr; }
 
- private:
+private:
   std::exception_ptr exception_;
 };
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What every coroutine of weft has in its frame, whatever it returns: who awaits it, the strand that
-// it runs on, and the source line of the co_await that it stands at (before the first one: the line of
-// the function itself). From any promise one can walk to whoever waits for it.
-// It knows no scheduler: it reaches the current worker only to transfer control.
+// What every coroutine of weft has in its frame, whatever it returns: who awaits it, the strand
+// that it runs on, and the source line of the co_await that it stands at (before the first one: the
+// line of the function itself). From any promise one can walk to whoever waits for it. It knows no
+// scheduler: it reaches the current worker only to transfer control.
+
+#include "weft/runtime/strand.hpp"
+#include "weft/runtime/suspended.hpp"
+#include "weft/runtime/worker.hpp"
 
 #include <concepts>
 #include <coroutine>
@@ -12,10 +16,6 @@
 #include <source_location>
 #include <type_traits>
 #include <utility>
-
-#include "weft/runtime/strand.hpp"
-#include "weft/runtime/suspended.hpp"
-#include "weft/runtime/worker.hpp"
 
 namespace weft {
 template <class T>
@@ -54,15 +54,15 @@ struct awaiter_ref {
 
   bool await_ready() noexcept(noexcept(awaiter->await_ready())) { return awaiter->await_ready(); }
   template <class Promise>
-  decltype(auto) await_suspend(std::coroutine_handle<Promise> h) noexcept(
-      noexcept(awaiter->await_suspend(h))) {
+  decltype(auto)
+  await_suspend(std::coroutine_handle<Promise> h) noexcept(noexcept(awaiter->await_suspend(h))) {
     return awaiter->await_suspend(h);
   }
   decltype(auto) await_resume() { return awaiter->await_resume(); }
 };
 
 class promise_base {
- public:
+public:
   explicit promise_base(std::source_location where) noexcept : line(where) {}
   promise_base(const promise_base&) = delete;
   promise_base& operator=(const promise_base&) = delete;
@@ -73,8 +73,9 @@ class promise_base {
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
   template <class T>
-  task_awaiter<T> await_transform(
-      task<T>&& t, std::source_location where = std::source_location::current()) noexcept {
+  task_awaiter<T>
+  await_transform(task<T>&& t,
+                  std::source_location where = std::source_location::current()) noexcept {
     line = where;
     return task_awaiter<T>(t);
   }
@@ -95,18 +96,18 @@ class promise_base {
       return awaiter_ref<std::remove_reference_t<A>>{&a};
     } else if constexpr (has_member_co_await<A>) {
       auto operation = std::forward<A>(a).operator co_await();
-      if constexpr (std::derived_from<decltype(operation), operation_tag>)
-        operation.promise = this;
+      if constexpr (std::derived_from<decltype(operation), operation_tag>) operation.promise = this;
       return operation;
     } else if constexpr (has_free_co_await<A>) {
       return operator co_await(std::forward<A>(a));
     } else if constexpr (has_await_interface<std::remove_reference_t<A>>) {
       return awaiter_ref<std::remove_reference_t<A>>{&a};
     } else {
-      static_assert(has_await_interface<type>,
-                    "weft: this cannot be awaited. co_await takes a weft::task, an operation such as "
-                    "weft::sleep_for, or a type with await_ready, await_suspend and await_resume; call "
-                    "a plain function without co_await, a blocking one with weft::blocking(fn, args...)");
+      static_assert(
+          has_await_interface<type>,
+          "weft: this cannot be awaited. co_await takes a weft::task, an operation such as "
+          "weft::sleep_for, or a type with await_ready, await_suspend and await_resume; call "
+          "a plain function without co_await, a blocking one with weft::blocking(fn, args...)");
       return std::suspend_never{};
     }
   }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The FIFO of woken, spawned and yielding tasks of one worker. Intrusive: a push never allocates and
-// never fails. On an event loop nothing is locked; on a pool a spin lock covers the list, because
-// thieves take from it, and `size_` tells them without the lock whether a look is worth it.
+// The FIFO of woken, spawned and yielding tasks of one worker. Intrusive: a push never allocates
+// and never fails. On an event loop nothing is locked; on a pool a spin lock covers the list,
+// because thieves take from it, and `size_` tells them without the lock whether a look is worth it.
 //
 //   Q1: push stores size_ (seq_cst), then the pusher reads the idle word (seq_cst)
 //       | a worker announces its sleep (seq_cst), then reads size_ (seq_cst):
 //       either the pusher sees the sleeper or the sleeper sees the task.
 
-#include <atomic>
-#include <cstddef>
-
 #include "weft/runtime/spin_lock.hpp"
 #include "weft/runtime/suspended.hpp"
+
+#include <atomic>
+#include <cstddef>
 
 namespace weft::detail {
 
 class ready_queue {
- public:
+public:
   static constexpr std::size_t steal_max = 32;
 
   // For the one thread of an event loop.
@@ -66,7 +66,7 @@ class ready_queue {
     return size_.load(std::memory_order_seq_cst) == 0;  // sync: Q1
   }
 
- private:
+private:
   void link(suspended& s) noexcept {
     s.next = nullptr;
     if (tail_ == nullptr)

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What the runtime room needs to know of a scheduler: whether its workers share tasks, and three cold
-// calls (bring a message, wake a sleeper, read the clock). Both schedulers are built on it in sched/.
-// A task never looks at it; wake-ups within a scheduler go through the worker record.
+// What the runtime room needs to know of a scheduler: whether its workers share tasks, and three
+// cold calls (bring a message, wake a sleeper, read the clock). Both schedulers are built on it in
+// sched/. A task never looks at it; wake-ups within a scheduler go through the worker record.
 //
-//   D1: a sender counts itself, publishes its message, rings the doorbell, uncounts itself (release)
+//   D1: a sender counts itself, publishes its message, rings the doorbell, uncounts itself
+//   (release)
 //       -> whoever got the message and ends the scheduler waits for zero (acquire): no doorbell is
 //       rung that is gone, or whose descriptor is somebody else's by now.
 
-#include <atomic>
-#include <cstdint>
-
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/message.hpp"
+
+#include <atomic>
+#include <cstdint>
 
 namespace weft {
 
 namespace detail {
 struct worker;
 class guest;
-}
+}  // namespace detail
 
 /// Where tasks run: an event_loop or a thread_pool.
 ///
 /// Thread:   all of it is safe from any thread; the members are for the runtime itself.
 /// Lifetime: outlives everything that was posted to it.
 class scheduler {
- public:
+public:
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
 
@@ -43,8 +44,8 @@ class scheduler {
   /// Monotonic time in nanoseconds, from the scheduler's kernel.
   virtual std::int64_t now() noexcept = 0;
 
-  /// Registers a group that lives on this scheduler but belongs to somebody outside: a run, or a task
-  /// that came by on(). False when the scheduler is shutting down. Thread: any.
+  /// Registers a group that lives on this scheduler but belongs to somebody outside: a run, or a
+  /// task that came by on(). False when the scheduler is shutting down. Thread: any.
   [[nodiscard]] virtual bool admit(detail::guest& g) noexcept = 0;
   /// Its last task has ended. Publishes.
   virtual void dismiss(detail::guest& g) noexcept = 0;
@@ -55,10 +56,10 @@ class scheduler {
       wake_one();
   }
 
- protected:
+protected:
   /// While one lives the doorbells of this scheduler stay where they are.
   class sending {
-   public:
+  public:
     explicit sending(scheduler& s) noexcept : scheduler_(s) {
       s.senders_.fetch_add(1, std::memory_order_relaxed);  // relaxed: the message publishes it
     }
@@ -66,7 +67,7 @@ class scheduler {
     sending(const sending&) = delete;
     sending& operator=(const sending&) = delete;
 
-   private:
+  private:
     scheduler& scheduler_;
   };
   bool somebody_sends() const noexcept {
@@ -81,7 +82,7 @@ class scheduler {
   const bool shared_;
   detail::idle_workers<> idle_;
 
- private:
+private:
   std::atomic<unsigned> senders_{0};
 };
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/scope.hpp"
 
-#include <mutex>
-
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/worker.hpp"
+
+#include <mutex>
 
 namespace weft::detail {
 
@@ -13,7 +13,7 @@ namespace {
 
 /// Locks on a pool only: on an event loop everything that takes a scope's lock is on one thread.
 class scope_guard {
- public:
+public:
   scope_guard(spin_lock& l, bool shared) noexcept : lock_(shared ? &l : nullptr) {
     if (lock_ != nullptr) lock_->lock();
   }
@@ -23,7 +23,7 @@ class scope_guard {
   scope_guard(const scope_guard&) = delete;
   scope_guard& operator=(const scope_guard&) = delete;
 
- private:
+private:
   spin_lock* const lock_;
 };
 
@@ -52,7 +52,8 @@ void cancel_scope::request_stop() noexcept {
 bool cancel_scope::try_hold() noexcept {
   std::uint64_t n = holds_.load(std::memory_order_relaxed);  // relaxed: only a guess for the CAS
   while (n != 0) {
-    if (holds_.compare_exchange_weak(n, n + 1, std::memory_order_relaxed,  // relaxed: S2 is release's
+    if (holds_.compare_exchange_weak(n, n + 1,
+                                     std::memory_order_relaxed,  // relaxed: S2 is release's
                                      std::memory_order_relaxed))
       return true;
   }

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A cancel scope: what a stop request stops. It is inherited through every co_await and spawn, opened
-// by task groups (and by each run), and lists the strands that began in it and had to wait.
+// A cancel scope: what a stop request stops. It is inherited through every co_await and spawn,
+// opened by task groups (and by each run), and lists the strands that began in it and had to wait.
 //
-// request_stop() sets the flag and posts the scope to its scheduler; nothing else happens inside the
-// request. A worker then walks the list in slices of `slice_max`: each strand is visited once, since
-// whoever starts to wait after the flag was set refuses by itself (strand.hpp). The scope also counts
-// what it must outlive: children, walks in progress, and its opener until that joins. When the count
-// reaches zero it stays zero, and `on_empty` is called, once.
+// request_stop() sets the flag and posts the scope to its scheduler; nothing else happens inside
+// the request. A worker then walks the list in slices of `slice_max`: each strand is visited once,
+// since whoever starts to wait after the flag was set refuses by itself (strand.hpp). The scope
+// also counts what it must outlive: children, walks in progress, and its opener until that joins.
+// When the count reaches zero it stays zero, and `on_empty` is called, once.
 //
 //   S1: request_stop sets stopped_ (seq_cst) -> message -> the walk locks each strand -> begin_wait
 //       locks the strand and reads stopped_: it either published its operation before the visit, or
 //       sees the flag.
 //   S2: the decrement to zero (acq_rel) -> whoever joined reads what the children wrote.
 
-#include <atomic>
-#include <cstdint>
-
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/spin_lock.hpp"
 #include "weft/runtime/strand.hpp"
 
+#include <atomic>
+#include <cstdint>
+
 namespace weft::detail {
 
 class cancel_scope : private message {
- public:
+public:
   static constexpr int slice_max = 64;
 
   using empty_fn = void (*)(cancel_scope&) noexcept;
@@ -44,9 +44,11 @@ class cancel_scope : private message {
   /// nothing, resumes nothing.
   void request_stop() noexcept;
 
-  /// One more that the scope must outlive. False when it is already empty: nothing can join it then.
+  /// One more that the scope must outlive. False when it is already empty: nothing can join it
+  /// then.
   [[nodiscard]] bool try_hold() noexcept;
-  /// True when the opener's hold was the only one: the scope is empty now, and on_empty isn't called.
+  /// True when the opener's hold was the only one: the scope is empty now, and on_empty isn't
+  /// called.
   [[nodiscard]] bool try_close() noexcept {
     std::uint64_t openers = 1;
     return holds_.compare_exchange_strong(openers, 0, std::memory_order_acq_rel,  // sync: S2
@@ -58,7 +60,7 @@ class cancel_scope : private message {
   scheduler& home() const noexcept { return *home_; }
   cancel_scope* outer() const noexcept { return outer_; }
 
- private:
+private:
   friend class strand;
 
   bool shared() const noexcept { return shared_; }

@@ -3,12 +3,12 @@
 // semaphore: a number of permits. First come, first served: a permit that is given back goes to the
 // task that has waited longest, and nobody overtakes it.
 
+#include "weft/runtime/waiter_list.hpp"
+
 #include <cstddef>
 #include <mutex>
 #include <optional>
 #include <utility>
-
-#include "weft/runtime/waiter_list.hpp"
 
 namespace weft {
 
@@ -18,7 +18,7 @@ class semaphore;
 ///
 /// Lifetime: the semaphore outlives it.
 class [[nodiscard]] semaphore_permit {
- public:
+public:
   static constexpr const char* acquire_name = "semaphore::acquire";
 
   semaphore_permit(semaphore_permit&& other) noexcept
@@ -35,7 +35,7 @@ class [[nodiscard]] semaphore_permit {
   /// Takes over a permit that was acquired already.
   explicit semaphore_permit(semaphore& owner) noexcept : owner_(&owner) {}
 
- private:
+private:
   semaphore* owner_;
 };
 
@@ -43,9 +43,8 @@ namespace detail {
 
 /// Takes a permit and wraps it into a Guard: semaphore_permit, mutex_lock.
 template <class Guard>
-class permit_acquire
-    : public awaitable_operation<permit_acquire<Guard>, Guard, listed_waiter> {
- public:
+class permit_acquire : public awaitable_operation<permit_acquire<Guard>, Guard, listed_waiter> {
+public:
   static constexpr const char* name = Guard::acquire_name;
 
   explicit permit_acquire(semaphore& s) noexcept : semaphore_(&s) {}
@@ -58,7 +57,7 @@ class permit_acquire
     return Guard(*semaphore_);
   }
 
- private:
+private:
   semaphore* semaphore_;
   bool withdrawn_ = false;
 };
@@ -71,11 +70,13 @@ class permit_acquire
 /// Lifetime: outlives its permits and waiters.
 /// Cost:     an acquire that finds a permit neither suspends nor allocates.
 class semaphore {
- public:
+public:
   explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
-  ~semaphore() { WEFT_ASSERT(waiters_.empty(), "a semaphore was destroyed while tasks wait for it"); }
+  ~semaphore() {
+    WEFT_ASSERT(waiters_.empty(), "a semaphore was destroyed while tasks wait for it");
+  }
 
   /// Errors: cancelled, and no permit was taken.
   [[nodiscard]] detail::permit_acquire<semaphore_permit> acquire() noexcept {
@@ -110,7 +111,7 @@ class semaphore {
     return permits_;
   }
 
- private:
+private:
   template <class Guard>
   friend class detail::permit_acquire;
 

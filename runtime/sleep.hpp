@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// sleep_for and sleep_until: a timer of the worker's own queue; the kernel sees only the next deadline.
+// sleep_for and sleep_until: a timer of the worker's own queue; the kernel sees only the next
+// deadline.
+
+#include "weft/runtime/operation.hpp"
 
 #include <chrono>
 #include <cstdint>
-
-#include "weft/runtime/operation.hpp"
 
 namespace weft {
 
 namespace detail {
 
 class sleep_operation : public awaitable_operation<sleep_operation, void>, public worker_timer {
- public:
+public:
   static constexpr const char* name = "sleep";
 
   /// `ns` is a duration, or a point in time of the scheduler's clock.
@@ -26,7 +27,7 @@ class sleep_operation : public awaitable_operation<sleep_operation, void>, publi
     return {};
   }
 
- private:
+private:
   std::int64_t ns_;
   bool relative_;
   bool withdrawn_ = false;
@@ -58,11 +59,11 @@ template <class Rep, class Period>
   return {detail::to_ns(d), true};
 }
 
-/// Suspends the task until the clock has reached `t`, not earlier. A time point of another clock than
-/// steady_clock is turned into a duration when this is called.
+/// Suspends the task until the clock has reached `t`, not earlier. A time point of another clock
+/// than steady_clock is turned into a duration when this is called.
 template <class Clock, class Duration>
-[[nodiscard]] detail::sleep_operation sleep_until(
-    std::chrono::time_point<Clock, Duration> t) noexcept {
+[[nodiscard]] detail::sleep_operation
+sleep_until(std::chrono::time_point<Clock, Duration> t) noexcept {
   if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>)
     return {detail::to_ns(t.time_since_epoch()), false};
   else

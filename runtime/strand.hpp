@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A strand is a line of coroutines that run one at a time: a spawned task or a child of when_all, with
-// the frames that it awaits. It knows the cancel scope that it is in, and the operation that it waits
-// for. A strand links itself into its scope's list once, when it first has to wait: fork-join that
-// never waits pays nothing for cancellation, and an await writes to no cache line that strands share.
+// A strand is a line of coroutines that run one at a time: a spawned task or a child of when_all,
+// with the frames that it awaits. It knows the cancel scope that it is in, and the operation that
+// it waits for. A strand links itself into its scope's list once, when it first has to wait:
+// fork-join that never waits pays nothing for cancellation, and an await writes to no cache line
+// that strands share.
 //
 // The lock (a no-op on an event loop) covers `waiting_`, `scope_` and `cancel_posted_`. Who waits:
 //   begin_wait   locks, refuses when the scope is stopped, publishes the operation
@@ -36,13 +37,14 @@ struct strand_link {
 };
 
 class strand : private message, private strand_link {
- public:
+public:
   strand() noexcept = default;
   strand(cancel_scope& base, promise_base* parent) noexcept { enter(base, parent); }
   strand(const strand&) = delete;
   strand& operator=(const strand&) = delete;
 
-  /// Before the first resume: where it belongs, and which coroutine waits for its end (may be null).
+  /// Before the first resume: where it belongs, and which coroutine waits for its end (may be
+  /// null).
   void enter(cancel_scope& base, promise_base* parent) noexcept;
   /// After its last frame has finished; the record may be reused or freed then.
   void leave() noexcept;
@@ -75,7 +77,7 @@ class strand : private message, private strand_link {
   void open(cancel_scope& s) noexcept;
   void close(cancel_scope& s) noexcept;
 
- private:
+private:
   friend class cancel_scope;
   friend class strand_list;
 
@@ -98,7 +100,7 @@ class strand : private message, private strand_link {
 
 /// Circular list of strands; a strand can leave without knowing which list it is in.
 class strand_list {
- public:
+public:
   strand_list() noexcept : head_{&head_, &head_} {}
   strand_list(const strand_list&) = delete;
   strand_list& operator=(const strand_list&) = delete;
@@ -118,7 +120,7 @@ class strand_list {
     l.next->prev = l.prev;
   }
 
- private:
+private:
   strand_link head_;
 };
 

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// task<T>: a coroutine that returns a T. Lazy: nothing runs before it is awaited, or handed to run(),
-// spawn() or when_all(). It runs on the strand of whoever awaits it, and knows no scheduler: the same
-// task runs on an event loop or on a thread pool.
+// task<T>: a coroutine that returns a T. Lazy: nothing runs before it is awaited, or handed to
+// run(), spawn() or when_all(). It runs on the strand of whoever awaits it, and knows no scheduler:
+// the same task runs on an event loop or on a thread pool.
+
+#include "weft/runtime/assert.hpp"
+#include "weft/runtime/operation.hpp"
+#include "weft/runtime/outcome.hpp"
+#include "weft/runtime/promise.hpp"
 
 #include <concepts>
 #include <coroutine>
 #include <exception>
 #include <source_location>
 #include <utility>
-
-#include "weft/runtime/assert.hpp"
-#include "weft/runtime/outcome.hpp"
-#include "weft/runtime/promise.hpp"
-#include "weft/runtime/operation.hpp"
 
 namespace weft {
 
@@ -28,19 +28,21 @@ struct task_access;
 
 /// A lazily started coroutine.
 ///
-/// Shape:    T may be void, a reference, or a type that can be moved; over-aligned types are fine up
+/// Shape:    T may be void, a reference, or a type that can be moved; over-aligned types are fine
+/// up
 ///           to 64 bytes.
 /// Returns:  `co_await std::move(t)` or `co_await f()` gives the value, or rethrows what escaped.
 /// Errors:   bad_alloc from the call that creates it; nothing of it has started then.
 /// Thread:   moved and destroyed by one thread at a time; runs where its awaiter runs.
-/// Lifetime: arguments live in the frame by value; whatever it takes by reference or captures outlives
+/// Lifetime: arguments live in the frame by value; whatever it takes by reference or captures
+/// outlives
 ///           it. Destroying it unstarted is fine, destroying it while it is suspended aborts.
 /// Cost:     one frame from the worker's cache (heap on other threads), no system call.
 template <class T = void>
 class [[nodiscard(
     "a weft::task does nothing until it is awaited: co_await it, or give it to when_all, a task "
     "group's spawn, or run")]] task {
- public:
+public:
   using promise_type = detail::task_promise<T>;
   using value_type = T;
 
@@ -61,12 +63,13 @@ class [[nodiscard(
   template <class U = T>
   std::suspend_never operator co_await() && noexcept {
     static_assert(!std::same_as<U, U>,
-                  "weft: a weft::task is awaited in another weft::task; from a coroutine of another library, or "
+                  "weft: a weft::task is awaited in another weft::task; from a coroutine of "
+                  "another library, or "
                   "from plain code, start it with weft::run or a scheduler's run");
     return {};
   }
 
- private:
+private:
   friend promise_type;
   friend detail::task_access;
 
@@ -88,7 +91,7 @@ namespace detail {
 
 template <class T>
 class task_promise final : public promise_base, public outcome<T> {
- public:
+public:
   // The default argument is evaluated inside the coroutine: it names the function and its line.
   explicit task_promise(std::source_location where = std::source_location::current()) noexcept
       : promise_base(where) {
@@ -116,7 +119,7 @@ struct task_access {
 
 template <class T>
 class task_awaiter {
- public:
+public:
   explicit task_awaiter(task<T>& t) noexcept : promise_(&task_access::promise(t)) {}
 
   bool await_ready() const noexcept { return false; }
@@ -126,7 +129,7 @@ class task_awaiter {
   }
   T await_resume() { return promise_->take(); }
 
- private:
+private:
   task_promise<T>* promise_;
 };
 

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Structure: a task group owns the tasks that are spawned in it and does not end before them. When one
-// fails the others are cancelled and joined, and the failure is rethrown. There is no way to spawn a
-// task that nobody owns.
-
-#include <concepts>
-#include <cstddef>
-#include <exception>
-#include <system_error>
-#include <optional>
-#include <tuple>
-#include <type_traits>
-#include <utility>
+// Structure: a task group owns the tasks that are spawned in it and does not end before them. When
+// one fails the others are cancelled and joined, and the failure is rethrown. There is no way to
+// spawn a task that nobody owns.
 
 #include "weft/runtime/child.hpp"
 #include "weft/runtime/group_state.hpp"
 #include "weft/runtime/join_handle.hpp"
 #include "weft/runtime/task.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <system_error>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 namespace weft {
 
@@ -34,7 +34,8 @@ task<R> run_group(task_group_options options, Body body);
 template <class Body>
 using group_value_t = typename std::invoke_result_t<Body&, task_group&>::value_type;
 
-// g++ 12 destroys the captures of a temporary closure twice when it stands in a co_await expression.
+// g++ 12 destroys the captures of a temporary closure twice when it stands in a co_await
+// expression.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 template <class F>
 inline constexpr bool safe_as_temporary =
@@ -46,15 +47,18 @@ inline constexpr bool safe_as_temporary = true;
 
 }  // namespace detail
 
-/// Opens a group, runs `body(group)` in it, and ends when the body and every spawned task have ended.
+/// Opens a group, runs `body(group)` in it, and ends when the body and every spawned task have
+/// ended.
 ///
-/// Shape:    body is a callable `task<R>(task_group&)`; a named lambda, or a temporary one whose captures
+/// Shape:    body is a callable `task<R>(task_group&)`; a named lambda, or a temporary one whose
+/// captures
 ///           are trivially destructible (g++ 12 destroys other ones twice).
 /// Returns:  what the body returns.
-/// Errors:   rethrows the first exception of the body or a child, after the others have been cancelled
-///           and joined; further ones go to `options.failures`. Returns normally after group.cancel()
-///           (throws system_error(operation_canceled) when the body then has no R to return); a cancel
-///           from outside goes on as `cancelled`.
+/// Errors:   rethrows the first exception of the body or a child, after the others have been
+/// cancelled
+///           and joined; further ones go to `options.failures`. Returns normally after
+///           group.cancel() (throws system_error(operation_canceled) when the body then has no R to
+///           return); a cancel from outside goes on as `cancelled`.
 /// Thread:   any worker.
 /// Lifetime: the body is moved into the group's frame and lives as long as the group.
 /// Cost:     one frame beside the body's own.
@@ -75,13 +79,14 @@ template <class Body>
 
 /// The tasks that live and end together; made by with_task_group.
 class task_group {
- public:
+public:
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
 
   /// Starts `fn(args...)`, which returns a task, as a child of this group.
   ///
-  /// Shape:    the function and its arguments are moved (or copied) into the child's frame and passed
+  /// Shape:    the function and its arguments are moved (or copied) into the child's frame and
+  /// passed
   ///           to fn as rvalues; std::ref passes a reference.
   /// Returns:  a handle to await the value with; it may be dropped, the child stays in the group.
   /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended.
@@ -117,7 +122,7 @@ class task_group {
 
   bool stop_requested() const noexcept { return state_.stop_requested(); }
 
- private:
+private:
   template <class R, class Body>
   friend task<R> detail::run_group(task_group_options, Body);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// One entry of a recording (trace.hpp), by itself: the worker record holds the one that is being made.
+// One entry of a recording (trace.hpp), by itself: the worker record holds the one that is being
+// made.
 
 #include <cstdint>
 

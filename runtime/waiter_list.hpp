@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The FIFO of those who wait for a synchronisation object, and its lock. Intrusive: waiting allocates
-// nothing. Whoever is taken off the list has been granted what it waited for; whoever is withdrawn by a
-// cancel was never granted anything. Both happen under the object's lock, so it is one or the other.
-// Grants are told to the waiters after the lock has been let go: nobody is resumed under it.
+// The FIFO of those who wait for a synchronisation object, and its lock. Intrusive: waiting
+// allocates nothing. Whoever is taken off the list has been granted what it waited for; whoever is
+// withdrawn by a cancel was never granted anything. Both happen under the object's lock, so it is
+// one or the other. Grants are told to the waiters after the lock has been let go: nobody is
+// resumed under it.
 
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/spin_lock.hpp"
@@ -22,7 +23,7 @@ struct listed_waiter : waiter {
 
 /// Guarded by the object's lock.
 class waiter_list {
- public:
+public:
   bool empty() const noexcept { return oldest_ == nullptr; }
   listed_waiter* oldest() const noexcept { return oldest_; }
 
@@ -52,7 +53,7 @@ class waiter_list {
     return all;
   }
 
- private:
+private:
   listed_waiter* oldest_ = nullptr;
   listed_waiter* newest_ = nullptr;
 };

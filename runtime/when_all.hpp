@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// when_all: runs several awaitables and waits for all of them. Each child is a strand of its own. The
-// first starts at once; the others are offered to thieves, newest kept nearest, and what nobody took
-// the owner runs itself, one after the other, without going back to the scheduler. The child that
-// finishes last resumes the parent. On an event loop the same steps start the children in order.
+// when_all: runs several awaitables and waits for all of them. Each child is a strand of its own.
+// The first starts at once; the others are offered to thieves, newest kept nearest, and what nobody
+// took the owner runs itself, one after the other, without going back to the scheduler. The child
+// that finishes last resumes the parent. On an event loop the same steps start the children in
+// order.
 //
-// when_all does not cancel: it opens no scope. Use with_task_group where a failure should stop the rest.
+// when_all does not cancel: it opens no scope. Use with_task_group where a failure should stop the
+// rest.
 //
 //   A1: a child's decrement (acq_rel) -> the last child's: the parent reads what all have written.
+
+#include "weft/runtime/join_handle.hpp"
+#include "weft/runtime/task.hpp"
 
 #include <array>
 #include <atomic>
@@ -18,9 +23,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include "weft/runtime/join_handle.hpp"
-#include "weft/runtime/task.hpp"
 
 namespace weft {
 
@@ -56,7 +58,7 @@ task<T> to_task(join_handle<T>&& h) {
 
 /// The counter and the way home of one when_all; children are added from last to first.
 class fork_join {
- public:
+public:
   struct record : combinator_child {
     fork_join* join = nullptr;
   };
@@ -78,16 +80,17 @@ class fork_join {
     child.strand_ = &r;
   }
 
- private:
+private:
   static std::coroutine_handle<> child_finished(combinator_child& child, worker& w) noexcept;
 
   promise_base* parent_ = nullptr;
   std::atomic<std::size_t> left_{0};
 };
 
-/// What escaped the children: the first failure in argument order, a cancel only if there is no other.
+/// What escaped the children: the first failure in argument order, a cancel only if there is no
+/// other.
 class first_escape {
- public:
+public:
   template <class P>
   void look_at(const P& promise) noexcept {
     if (promise.failed()) add(promise.exception());
@@ -96,7 +99,7 @@ class first_escape {
     if (first_ != nullptr) std::rethrow_exception(first_);
   }
 
- private:
+private:
   void add(const std::exception_ptr& e) noexcept;
 
   std::exception_ptr first_;
@@ -115,7 +118,7 @@ decltype(auto) take_value(P& promise) {
 
 template <class... T>
 class when_all_pack : public operation_tag {
- public:
+public:
   using value_type = std::tuple<value_or_monostate<T>...>;
 
   explicit when_all_pack(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
@@ -125,13 +128,11 @@ class when_all_pack : public operation_tag {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
     return start(std::index_sequence_for<T...>{});
   }
-  value_type await_resume() {
-    return take(std::index_sequence_for<T...>{});
-  }
+  value_type await_resume() { return take(std::index_sequence_for<T...>{}); }
 
   promise_base* promise = nullptr;
 
- private:
+private:
   template <std::size_t... I>
   std::coroutine_handle<> start(std::index_sequence<I...>) noexcept {
     constexpr std::size_t count = sizeof...(T);
@@ -158,7 +159,7 @@ class when_all_pack : public operation_tag {
 /// A range of tasks of one type; `Tasks` is a vector or an array, `Values` what it gives.
 template <class T, class Tasks, class Values>
 class when_all_range : public operation_tag {
- public:
+public:
   using value_type = Values;
 
   explicit when_all_range(Tasks&& tasks) : tasks_(std::move(tasks)), records_(tasks_.size()) {}
@@ -193,7 +194,7 @@ class when_all_range : public operation_tag {
 
   promise_base* promise = nullptr;
 
- private:
+private:
   template <std::size_t... I>
   Values take(std::index_sequence<I...>) {
     return Values{task_access::finished(tasks_[I]).take()...};
@@ -210,7 +211,8 @@ class when_all_range : public operation_tag {
 ///
 /// Shape:    tasks, operations or join_handles, in any mixture.
 /// Returns:  a tuple of their values, std::monostate for void.
-/// Errors:   when all have ended, rethrows the exception of the first argument that failed (`cancelled`
+/// Errors:   when all have ended, rethrows the exception of the first argument that failed
+/// (`cancelled`
 ///           only if nothing else failed). Nothing is cancelled by a failure: see with_task_group.
 /// Thread:   on a pool the arguments may run on any worker, at the same time.
 /// Lifetime: tasks are moved in; what they refer to outlives the co_await.
@@ -225,7 +227,8 @@ template <class... A>
 /// The same for a vector of tasks: gives a vector of their values in order (nothing for void).
 template <class T>
 [[nodiscard]] auto when_all(std::vector<task<T>> tasks) {
-  using values = std::conditional_t<std::is_void_v<T>, void, std::vector<detail::value_or_monostate<T>>>;
+  using values =
+      std::conditional_t<std::is_void_v<T>, void, std::vector<detail::value_or_monostate<T>>>;
   return detail::when_all_range<T, std::vector<task<T>>, values>(std::move(tasks));
 }
 

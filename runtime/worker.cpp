@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/worker.hpp"
 
-#include <atomic>
-#include <utility>
-
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/trace.hpp"
+
+#include <atomic>
+#include <utility>
 
 namespace weft::detail {
 

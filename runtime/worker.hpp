@@ -4,9 +4,6 @@
 // other threads may reach. sched/ owns the records and the threads, io/ completes the ring; the
 // runtime room only makes tasks ready here. What differs between a loop and a pool is `shared`.
 
-#include <coroutine>
-#include <cstdint>
-
 #include "weft/runtime/detail/fork_deque.hpp"
 #include "weft/runtime/detail/parker.hpp"
 #include "weft/runtime/frame_cache.hpp"
@@ -16,6 +13,9 @@
 #include "weft/runtime/suspended.hpp"
 #include "weft/runtime/timer_queue.hpp"
 #include "weft/runtime/trace_span.hpp"
+
+#include <coroutine>
+#include <cstdint>
 
 namespace weft {
 class trace_lane;
@@ -31,8 +31,8 @@ struct worker_timer : timer {
 };
 
 struct worker {
-  /// Symmetric transfers in a row before one goes through the run slot. Compilers may turn each into
-  /// a call (g++ below -O2, sanitizers): so the stack stays bounded whatever they do.
+  /// Symmetric transfers in a row before one goes through the run slot. Compilers may turn each
+  /// into a call (g++ below -O2, sanitizers): so the stack stays bounded whatever they do.
   static constexpr unsigned hops_max = 32;
   /// Ready awaits in a row before a task lets others run.
   static constexpr unsigned budget_max = 128;
@@ -75,7 +75,8 @@ struct worker {
     return true;
   }
 
-  /// Runs `s` until it suspends, with everything that it transfers to. Thread: owner, from its loop.
+  /// Runs `s` until it suspends, with everything that it transfers to. Thread: owner, from its
+  /// loop.
   void resume(suspended& s) noexcept;
 
   /// Has this worker deliver `m` between two resumes. Thread: any.
@@ -111,7 +112,7 @@ struct worker {
   fork_deque<suspended> forks;
   parker<> parking;
 
- private:
+private:
   void trace_switch(const promise_base& next) noexcept;
   void trace_end() noexcept;
 };
@@ -122,7 +123,7 @@ struct worker {
 
 /// Makes `w` this thread's worker for as long as the object lives.
 class worker_binding {
- public:
+public:
   explicit worker_binding(worker& w) noexcept;
   ~worker_binding();
   worker_binding(const worker_binding&) = delete;

@@ -9,7 +9,7 @@ namespace weft {
 namespace detail {
 
 class yield_operation : public awaitable_operation<yield_operation, void> {
- public:
+public:
   static constexpr const char* name = "yield";
 
   // Queued at once: neither a wait that a stop could withdraw, nor a ready await.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <sched.h>
+#include "weft/sched/run_options.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "weft/sched/run_options.hpp"
+#include <sched.h>
 
 namespace weft {
 

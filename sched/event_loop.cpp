@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/event_loop.hpp"
 
-#include <thread>
-
 #include "weft/io/ring.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
@@ -10,14 +8,14 @@
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
+#include <thread>
+
 namespace weft {
 
 struct event_loop::parts {
   parts(event_loop& loop, const run_options& o)
-      : options(o),
-        kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(detail::make_helpers(kernel, o.helpers_max)),
-        worker(loop, 0, &depot) {}
+      : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
+        helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot) {}
 
   const run_options options;
   weft::kernel& kernel;
@@ -52,7 +50,8 @@ void event_loop::dismiss(detail::guest& g) noexcept {
   const sending guard(*this);
   detail::worker& w = parts_->worker;
   parts_->guests.dismiss(g);
-  // The last to let go of a guest may be the thread that sent it, while the loop sleeps for its guests.
+  // The last to let go of a guest may be the thread that sent it, while the loop sleeps for its
+  // guests.
   if (detail::current_worker() != &w && w.parking.unpark()) w.ring->ring_doorbell();
 }
 

@@ -3,12 +3,12 @@
 // event_loop: any number of tasks on one thread, interleaved while they wait. Concurrency without
 // parallelism: between two awaits a task has the thread, and everything on it, to itself.
 
-#include <memory>
-
 #include "weft/sched/detail/main_task.hpp"
 #include "weft/sched/guest.hpp"
 #include "weft/sched/post.hpp"
 #include "weft/sched/run_options.hpp"
+
+#include <memory>
 
 namespace weft {
 
@@ -17,7 +17,7 @@ namespace weft {
 /// Thread:   run() on one thread at a time; post() from any.
 /// Lifetime: outlives what is posted to it.
 class event_loop final : public scheduler {
- public:
+public:
   /// Errors: bad_alloc. The ring is opened by run, on its thread.
   explicit event_loop(run_options options = {});
   ~event_loop();
@@ -51,7 +51,7 @@ class event_loop final : public scheduler {
   bool admit(detail::guest& g) noexcept override;
   void dismiss(detail::guest& g) noexcept override;
 
- private:
+private:
   struct parts;
 
   void wake_one() noexcept override {}

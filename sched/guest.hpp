@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A guest is a group of tasks that runs on a scheduler for somebody outside: the main task of a run, or
-// a task that came by on(). A scheduler ends no earlier than its guests; when it shuts down it stops
-// them and waits.
+// A guest is a group of tasks that runs on a scheduler for somebody outside: the main task of a
+// run, or a task that came by on(). A scheduler ends no earlier than its guests; when it shuts down
+// it stops them and waits.
 
 #include "weft/runtime/child.hpp"
 #include "weft/runtime/group_state.hpp"
@@ -10,14 +10,14 @@
 namespace weft::detail {
 
 class guest : public group_state {
- public:
+public:
   /// `ended` is called once, on a worker, when the last task has ended: the guest may go then.
   using ended_fn = void (*)(guest&) noexcept;
 
   guest(scheduler& home, ended_fn ended) noexcept
       : group_state(home, &guest::on_empty, nullptr, nullptr), ended_(ended) {}
 
- private:
+private:
   friend class guest_list;
 
   static void on_empty(cancel_scope& s) noexcept {
@@ -32,8 +32,8 @@ class guest : public group_state {
   guest* behind_ = nullptr;
 };
 
-/// Runs a guest's task and keeps what became of it. The task's frame goes before the guest ends: what its
-/// parameters refer to need not outlive the run.
+/// Runs a guest's task and keeps what became of it. The task's frame goes before the guest ends:
+/// what its parameters refer to need not outlive the run.
 template <class T>
 child<void> run_guest(task<T> main, outcome<T>& out) {
   try {

@@ -17,7 +17,8 @@ bool away::await_suspend(std::coroutine_handle<>) noexcept {
   }
   started_ = true;
   root_->start(*this);
-  // The task may have ended by now. Then it is this release that completes the wait, which locks the strand.
+  // The task may have ended by now. Then it is this release that completes the wait, which locks
+  // the strand.
   s.commit_wait();
   release();
   return true;

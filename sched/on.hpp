@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// on: runs a task on another scheduler and comes back. The caller stays where it is and waits; a cancel
-// of the caller stops the task over there.
-
-#include <cerrno>
-#include <system_error>
-#include <utility>
+// on: runs a task on another scheduler and comes back. The caller stays where it is and waits; a
+// cancel of the caller stops the task over there.
 
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/sched/detail/main_task.hpp"
 #include "weft/sched/guest.hpp"
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
 
 namespace weft {
 
@@ -18,16 +18,18 @@ namespace detail {
 
 /// The caller's wait, and the guest that its task is over there.
 class away final : public waiter, public guest, public operation_tag {
- public:
+public:
   away(scheduler& there, child_base& root) noexcept;
-  ~away() { if (!started_) (void)try_close(); }
+  ~away() {
+    if (!started_) (void)try_close();
+  }
 
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<>) noexcept;
   /// False when nothing was started: the scope here is stopped, or the scheduler there shuts down.
   bool await_resume() const noexcept { return started_; }
 
- private:
+private:
   static bool withdraw_task(operation& op, worker&) noexcept;
   static void come_back(guest& g) noexcept { static_cast<away&>(g).waiter::complete(); }
 

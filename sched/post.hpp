@@ -2,10 +2,10 @@
 #pragma once
 // A plain function on its way to a scheduler's worker.
 
+#include "weft/runtime/message.hpp"
+
 #include <type_traits>
 #include <utility>
-
-#include "weft/runtime/message.hpp"
 
 namespace weft::detail {
 
@@ -13,7 +13,7 @@ struct posted : message {
   virtual ~posted() = default;
   virtual void call() = 0;
 
- protected:
+protected:
   posted() {
     deliver = [](message& m, worker&) noexcept {
       auto& self = static_cast<posted&>(m);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// run: the line that starts everything. One worker is an event loop on the calling thread, several are
-// a thread pool that lives as long as the call; the task is the same.
-
-#include <utility>
+// run: the line that starts everything. One worker is an event loop on the calling thread, several
+// are a thread pool that lives as long as the call; the task is the same.
 
 #include "weft/sched/event_loop.hpp"
 #include "weft/sched/run_options.hpp"
 #include "weft/sched/thread_pool.hpp"
+
+#include <utility>
 
 namespace weft {
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/thread_pool.hpp"
 
-#include <condition_variable>
-#include <mutex>
-#include <string>
-#include <thread>
-#include <vector>
-
 #include "weft/io/ring.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/guest_list.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
 
 namespace weft {
 
@@ -29,8 +29,7 @@ struct thread_pool::seat {
 
 struct thread_pool::parts {
   explicit parts(const run_options& o)
-      : options(o),
-        kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
+      : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
         helpers(detail::make_helpers(kernel, o.helpers_max)) {}
 
   const run_options options;

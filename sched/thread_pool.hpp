@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// thread_pool: the same tasks on every core at once. Parallelism: tasks that are ready run at the same
-// time, so what they share has to be guarded. Each worker has its own ring; a worker that runs dry
-// steals from the others, and one that finds nothing sleeps in its ring.
-
-#include <memory>
+// thread_pool: the same tasks on every core at once. Parallelism: tasks that are ready run at the
+// same time, so what they share has to be guarded. Each worker has its own ring; a worker that runs
+// dry steals from the others, and one that finds nothing sleeps in its ring.
 
 #include "weft/sched/detail/main_task.hpp"
 #include "weft/sched/guest.hpp"
 #include "weft/sched/post.hpp"
 #include "weft/sched/run_options.hpp"
+
+#include <memory>
 
 namespace weft {
 
@@ -18,7 +18,7 @@ namespace weft {
 /// Thread:   run() and post() from any thread, several at once.
 /// Lifetime: the destructor stops the tasks that are left, waits for them and joins the threads.
 class thread_pool final : public scheduler {
- public:
+public:
   /// Starts the threads and opens their rings.
   ///
   /// Errors: system_error that names what could not be had; nothing is left running then.
@@ -56,7 +56,7 @@ class thread_pool final : public scheduler {
   bool admit(detail::guest& g) noexcept override;
   void dismiss(detail::guest& g) noexcept override;
 
- private:
+private:
   struct seat;
   struct parts;
 

@@ -5,9 +5,9 @@
 // name). A case that leaves a descriptor open or a coroutine frame alive fails the whole run.
 
 #define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
-
 #include "weft/runtime/worker.hpp"
+
+#include <doctest/doctest.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Who answers a submission: the exchangeable object behind weft's only door to the world. The ring fills
-// submission entries and reads completions in the memory that a kernel_queue shows; the kernel is
-// entered once per loop turn, for a whole batch. The cold calls that are no ring operations, the
-// clock, waking a worker and helper threads are asked of the same object. So a test can put another
-// kernel here and the whole of io/ runs on it unchanged, without a system call.
+// Who answers a submission: the exchangeable object behind weft's only door to the world. The ring
+// fills submission entries and reads completions in the memory that a kernel_queue shows; the
+// kernel is entered once per loop turn, for a whole batch. The cold calls that are no ring
+// operations, the clock, waking a worker and helper threads are asked of the same object. So a test
+// can put another kernel here and the whole of io/ runs on it unchanged, without a system call.
 //
 // Results are those of the system calls: not negative, or -errno.
-
-#include <sys/socket.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+
+#include <sys/socket.h>
 
 struct io_uring;
 
@@ -20,7 +20,7 @@ namespace weft {
 
 /// How large a worker's queue is.
 struct queue_options {
-  unsigned entries = 256;      // submissions that one batch can hold
+  unsigned entries = 256;       // submissions that one batch can hold
   unsigned completions = 8192;  // completions that can lie unread; more wait inside the kernel
 };
 
@@ -28,7 +28,7 @@ struct queue_options {
 ///
 /// Thread: opened, entered and closed on the worker's own thread; ring_doorbell from any.
 class kernel_queue {
- public:
+public:
   kernel_queue(const kernel_queue&) = delete;
   kernel_queue& operator=(const kernel_queue&) = delete;
   virtual ~kernel_queue() = default;
@@ -38,30 +38,30 @@ class kernel_queue {
 
   /// Hands over `submissions` entries; waits for a completion if `wait`, until `deadline_ns` of the
   /// kernel's clock at the latest (INT64_MAX: for ever). Without `wait` it brings in what has
-  /// completed. Returns how many entries were taken, or -errno: ETIME when the deadline came, EINTR,
-  /// EAGAIN, EBUSY. Entries that were not taken stay in the queue. Between calls the flags
+  /// completed. Returns how many entries were taken, or -errno: ETIME when the deadline came,
+  /// EINTR, EAGAIN, EBUSY. Entries that were not taken stay in the queue. Between calls the flags
   /// IORING_SQ_TASKRUN and IORING_SQ_CQ_OVERFLOW in the memory say that there is more to bring in.
   virtual int enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept = 0;
 
   /// Ends the sleep inside enter(), now or the next one. Thread: any.
   virtual void ring_doorbell() noexcept = 0;
 
-  /// The descriptor that ring_doorbell() makes readable, for the ring to poll; -1 when there is none
-  /// and enter() sees the doorbell by itself.
+  /// The descriptor that ring_doorbell() makes readable, for the ring to poll; -1 when there is
+  /// none and enter() sees the doorbell by itself.
   virtual int doorbell_fd() const noexcept = 0;
 
- protected:
+protected:
   kernel_queue() = default;
 };
 
 /// A thread that runs blocking calls. Destroying it joins it.
 class helper_thread {
- public:
+public:
   helper_thread(const helper_thread&) = delete;
   helper_thread& operator=(const helper_thread&) = delete;
   virtual ~helper_thread() = default;
 
- protected:
+protected:
   helper_thread() = default;
 };
 
@@ -70,7 +70,7 @@ class helper_thread {
 /// Thread:   any, at the same time.
 /// Lifetime: outlives every scheduler that uses it.
 class kernel {
- public:
+public:
   kernel(const kernel&) = delete;
   kernel& operator=(const kernel&) = delete;
   virtual ~kernel() = default;
@@ -89,14 +89,15 @@ class kernel {
   virtual int listen(int fd, int backlog) noexcept = 0;
   virtual int shutdown(int fd, int how) noexcept = 0;
   virtual int close(int fd) noexcept = 0;
-  virtual int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept = 0;
+  virtual int set_option(int fd, int level, int name, const void* value,
+                         socklen_t size) noexcept = 0;
   virtual int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept = 0;
   virtual int local_address(int fd, sockaddr* address, socklen_t* length) noexcept = 0;
   virtual int peer_address(int fd, sockaddr* address, socklen_t* length) noexcept = 0;
   /// Directory records in the layout of getdents64(2); bytes written, 0 at the end.
   virtual std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept = 0;
 
- protected:
+protected:
   kernel() = default;
 };
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The real kernel: each cold call is the system call of its name.
 
-#include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "weft/io/kernel/kernel.hpp"
+#include "weft/io/kernel/linux_queue.hpp"
+#include "weft/io/ring.hpp"
 
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <thread>
 
-#include "weft/io/kernel/kernel.hpp"
-#include "weft/io/kernel/linux_queue.hpp"
-#include "weft/io/ring.hpp"
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace weft {
 
@@ -24,16 +24,16 @@ T or_errno(T result) noexcept {
 }
 
 class linux_helper final : public helper_thread {
- public:
+public:
   linux_helper(void (*body)(void*), void* argument) : thread_(body, argument) {}
   ~linux_helper() override { thread_.join(); }
 
- private:
+private:
   std::thread thread_;
 };
 
 class linux_kernel final : public kernel {
- public:
+public:
   std::unique_ptr<kernel_queue> open_queue(const queue_options& options) override {
     return detail::open_linux_queue(*this, options);
   }

@@ -2,8 +2,6 @@
 #include "weft/io/kernel/linux_queue.hpp"
 
 #include <liburing.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -11,12 +9,16 @@
 #include <string>
 #include <system_error>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 namespace weft::detail {
 
 namespace {
 
 // The ring's flags from best to oldest; the first set that the kernel accepts is used.
-//   SINGLE_ISSUER, DEFER_TASKRUN (6.1): completions are worked on when the owner asks, not whenever a
+//   SINGLE_ISSUER, DEFER_TASKRUN (6.1): completions are worked on when the owner asks, not whenever
+//   a
 //                                      packet arrives: up to twice the throughput.
 //   COOP_TASKRUN, TASKRUN_FLAG (5.19): no interrupt for completions; the flag says when to look.
 //   SUBMIT_ALL (5.18): one bad entry does not hold up the ones behind it.
@@ -32,22 +34,22 @@ constexpr unsigned needed_features =
 
 const char* likely_cause(int error) noexcept {
   switch (error) {
-    case ENOSYS:
-      return "this kernel has no io_uring, or a seccomp filter hides it (containers: run with a "
-             "profile that allows io_uring_setup, io_uring_enter and io_uring_register)";
-    case EPERM:
-    case EACCES:
-      return "io_uring is forbidden here: look at sysctl kernel.io_uring_disabled, and at the "
-             "container's seccomp profile";
-    case ENOMEM:
-      return "not enough memory that may be locked: look at ulimit -l (RLIMIT_MEMLOCK)";
-    case EMFILE:
-    case ENFILE:
-      return "no descriptor is left: look at ulimit -n (RLIMIT_NOFILE)";
-    case EINVAL:
-      return "this kernel's io_uring is too old: Linux 5.19 is needed";
-    default:
-      return "the kernel refused a ring";
+  case ENOSYS:
+    return "this kernel has no io_uring, or a seccomp filter hides it (containers: run with a "
+           "profile that allows io_uring_setup, io_uring_enter and io_uring_register)";
+  case EPERM:
+  case EACCES:
+    return "io_uring is forbidden here: look at sysctl kernel.io_uring_disabled, and at the "
+           "container's seccomp profile";
+  case ENOMEM:
+    return "not enough memory that may be locked: look at ulimit -l (RLIMIT_MEMLOCK)";
+  case EMFILE:
+  case ENFILE:
+    return "no descriptor is left: look at ulimit -n (RLIMIT_NOFILE)";
+  case EINVAL:
+    return "this kernel's io_uring is too old: Linux 5.19 is needed";
+  default:
+    return "the kernel refused a ring";
   }
 }
 
@@ -58,7 +60,7 @@ const char* likely_cause(int error) noexcept {
 }
 
 class linux_queue final : public kernel_queue {
- public:
+public:
   linux_queue(kernel& owner, const queue_options& options) : owner_(owner) {
     doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (doorbell_ < 0) refuse("eventfd", errno);
@@ -109,7 +111,7 @@ class linux_queue final : public kernel_queue {
   }
   int doorbell_fd() const noexcept override { return doorbell_; }
 
- private:
+private:
   int set_up(const queue_options& options) noexcept {
     int error = EINVAL;
     for (const unsigned flags : flag_sets) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The real kernel's queue: an io_uring with the best flags that this kernel has. All that weft knows of
-// kernel versions is in linux_queue.cpp.
-
-#include <memory>
+// The real kernel's queue: an io_uring with the best flags that this kernel has. All that weft
+// knows of kernel versions is in linux_queue.cpp.
 
 #include "weft/io/kernel/kernel.hpp"
+
+#include <memory>
 
 namespace weft::detail {
 

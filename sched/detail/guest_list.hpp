@@ -11,7 +11,7 @@ namespace weft::detail {
 
 /// Thread: any.
 class guest_list {
- public:
+public:
   [[nodiscard]] bool admit(guest& g) noexcept {
     const std::lock_guard guard(mutex_);
     if (closed_) return false;
@@ -45,7 +45,7 @@ class guest_list {
     none_.wait(guard, [this] { return first_ == nullptr; });
   }
 
- private:
+private:
   mutable std::mutex mutex_;
   std::condition_variable none_;
   guest* first_ = nullptr;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/detail/main_task.hpp"
 
-#include <condition_variable>
-#include <mutex>
-
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/worker.hpp"
+
+#include <condition_variable>
+#include <mutex>
 
 namespace weft::detail {
 

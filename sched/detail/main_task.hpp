@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The main task of a run: the guest that it runs in, its outcome, and the signal that all has ended.
-
-#include <system_error>
-#include <utility>
+// The main task of a run: the guest that it runs in, its outcome, and the signal that all has
+// ended.
 
 #include "weft/runtime/child.hpp"
 #include "weft/sched/guest.hpp"
+
+#include <system_error>
+#include <utility>
 
 namespace weft::detail {
 
 /// Thread: made and taken by the thread that called run; ended on a worker.
 class main_task_base : public guest {
- public:
+public:
   explicit main_task_base(scheduler& home);
 
   /// Starts the main task. Errors: operation_canceled when the scheduler is shutting down.
@@ -23,13 +24,13 @@ class main_task_base : public guest {
   /// For the loop that drives it on this very thread.
   const bool& ended() const noexcept { return ended_; }
 
- protected:
+protected:
   ~main_task_base();
 
   void begin(child_base& root);
   [[noreturn]] static void rethrow(const std::exception_ptr& e);
 
- private:
+private:
   struct signal;
   static void set_ended(guest& g) noexcept;
 
@@ -39,7 +40,7 @@ class main_task_base : public guest {
 
 template <class T>
 class main_task final : public main_task_base {
- public:
+public:
   main_task(scheduler& home, task<T>&& main) : main_task_base(home), main_(std::move(main)) {}
 
   void start() override { begin(*run_guest<T>(std::move(main_), outcome_).promise); }
@@ -49,7 +50,7 @@ class main_task final : public main_task_base {
     return outcome_.take();
   }
 
- private:
+private:
   task<T> main_;
   outcome<T> outcome_;
 };

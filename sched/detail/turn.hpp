@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What every worker does in a turn, on a loop or in a pool: deliver messages, expire timers, resume a
-// bounded number of tasks, let the ring hand over and collect. What they differ in, finding more work
-// and going to sleep, is event_loop.cpp's and thread_pool.cpp's.
+// What every worker does in a turn, on a loop or in a pool: deliver messages, expire timers, resume
+// a bounded number of tasks, let the ring hand over and collect. What they differ in, finding more
+// work and going to sleep, is event_loop.cpp's and thread_pool.cpp's.
 
 #include "weft/runtime/worker.hpp"
 

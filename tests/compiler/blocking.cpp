@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A blocking call with arguments by value, and by reference where that is asked for.
 #include "weft/io/blocking.hpp"
+
 #include "weft/weft.hpp"
 
 #include <functional>

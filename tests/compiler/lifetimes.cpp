@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Temporaries in a co_await expression: each is destroyed once, at the end of the expression.
-#include "weft/weft.hpp"
-
 #include "../support/counted.hpp"
+#include "weft/weft.hpp"
 
 #include <cstdio>
 #include <string>
@@ -73,8 +72,8 @@ weft::task<int> two_in_one_expression() {
   co_return n;
 }
 
-// g++ 12 destroys an aggregate or a closure twice that is a temporary of the co_await expression and has
-// members with destructors. With a name it is right everywhere.
+// g++ 12 destroys an aggregate or a closure twice that is a temporary of the co_await expression
+// and has members with destructors. With a name it is right everywhere.
 weft::task<int> named_aggregate() {
   aggregate a{counted(1), text};
   const int n = co_await take_aggregate(std::move(a));
@@ -110,10 +109,11 @@ weft::task<int> named_group_body() {
 weft::task<int> spawned_closures() {
   int sum = 0;
   auto body = [&sum](weft::task_group& g) -> weft::task<> {
-    weft::join_handle<int> one = g.spawn([c = counted(1), s = std::string(text)]() -> weft::task<int> {
-      co_await weft::yield();
-      co_return c.number + (s == text ? 0 : 1000);
-    });
+    weft::join_handle<int> one =
+        g.spawn([c = counted(1), s = std::string(text)]() -> weft::task<int> {
+          co_await weft::yield();
+          co_return c.number + (s == text ? 0 : 1000);
+        });
     weft::join_handle<int> two = g.spawn(take, counted(2), std::string(text));
     weft::join_handle<int> three = g.spawn(take_aggregate, aggregate{counted(3), text});
     sum += co_await one;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/as_result.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
 
 #include <doctest/doctest.h>
 
@@ -63,10 +62,12 @@ TEST_SUITE("runtime/as_result") {
 
   TEST_CASE("other exceptions pass through") {
     on_both([](const run_options& options) {
-      CHECK_THROWS_AS(run(options, []() -> task<> {
-        (void)co_await as_result(fail_otherwise());
-        CHECK(false);
-      }()), std::logic_error);
+      CHECK_THROWS_AS(run(options,
+                          []() -> task<> {
+                            (void)co_await as_result(fail_otherwise());
+                            CHECK(false);
+                          }()),
+                      std::logic_error);
     });
   }
 

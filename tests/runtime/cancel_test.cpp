@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Cancel against completion, for everything that a task can wait for here, in every order. What is granted
-// once is received once: by the waiter, or, when that was cancelled, by whoever comes next.
+// Cancel against completion, for everything that a task can wait for here, in every order. What is
+// granted once is received once: by the waiter, or, when that was cancelled, by whoever comes next.
+#include "support/both_schedulers.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/event.hpp"
@@ -10,8 +11,6 @@
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -29,8 +28,8 @@ using tests::on_both;
 
 namespace {
 
-// A rig holds one thing to wait for: wait() is true when it was granted and false when cancelled; grant()
-// grants it once; left_over() says whether a grant lies there that nobody has received.
+// A rig holds one thing to wait for: wait() is true when it was granted and false when cancelled;
+// grant() grants it once; left_over() says whether a grant lies there that nobody has received.
 
 struct event_rig {
   void start(task_group&) {}
@@ -133,10 +132,12 @@ struct rendezvous_rig {
 
 struct join_rig {
   void start(task_group& g) {
-    handle.emplace(g.spawn([](event& e) -> task<int> {
-      co_await e.wait();
-      co_return 1;
-    }, std::ref(gate)));
+    handle.emplace(g.spawn(
+        [](event& e) -> task<int> {
+          co_await e.wait();
+          co_return 1;
+        },
+        std::ref(gate)));
   }
   task<bool> wait() {
     const result<int> r = co_await as_result(*handle);
@@ -215,9 +216,7 @@ task<> one_history(order o) {
   outcome_of_wait out;
   auto outer = [&](task_group& g) -> task<> {
     rig.start(g);
-    auto inner = [&](task_group& waiting) -> task<> {
-      return act_in_order(o, rig, out, waiting);
-    };
+    auto inner = [&](task_group& waiting) -> task<> { return act_in_order(o, rig, out, waiting); };
     co_await with_task_group(inner);
     const bool was_granted = o != order::stop_before && o != order::stop_while_waiting;
     check_nothing_lost(rig, out, was_granted);
@@ -253,14 +252,18 @@ task<> one_race(int stop_delay, int grant_delay) {
     rig.start(g);
     auto inner = [&](task_group& waiting) -> task<> {
       waiting.spawn(wait_once<Rig>, std::ref(rig), std::ref(out));
-      waiting.spawn([](task_group& group, int delay) -> task<> {
-        co_await yield_a_little(delay);
-        group.cancel();
-      }, std::ref(waiting), stop_delay);
-      waiting.spawn([](Rig& r, int delay) -> task<> {
-        co_await yield_a_little(delay);
-        r.grant();
-      }, std::ref(rig), grant_delay);
+      waiting.spawn(
+          [](task_group& group, int delay) -> task<> {
+            co_await yield_a_little(delay);
+            group.cancel();
+          },
+          std::ref(waiting), stop_delay);
+      waiting.spawn(
+          [](Rig& r, int delay) -> task<> {
+            co_await yield_a_little(delay);
+            r.grant();
+          },
+          std::ref(rig), grant_delay);
       co_return;
     };
     co_await with_task_group(inner);
@@ -292,16 +295,14 @@ TEST_SUITE("runtime/cancel") {
 
   TEST_CASE_TEMPLATE("what was granted before a stop is delivered", Rig, WAITS_FOR,
                      rendezvous_rig) {
-    on_both([](const run_options& options) {
-      run(options, one_history<Rig>(order::grant_then_stop));
-    });
+    on_both(
+        [](const run_options& options) { run(options, one_history<Rig>(order::grant_then_stop)); });
   }
 
   TEST_CASE_TEMPLATE("a grant in the turn of the stop is delivered, or left for the next", Rig,
                      WAITS_FOR) {
-    on_both([](const run_options& options) {
-      run(options, one_history<Rig>(order::stop_then_grant));
-    });
+    on_both(
+        [](const run_options& options) { run(options, one_history<Rig>(order::stop_then_grant)); });
   }
 
   TEST_CASE_TEMPLATE("a stop after the grant was received changes nothing", Rig, WAITS_FOR,
@@ -331,10 +332,12 @@ TEST_SUITE("runtime/cancel") {
         };
         co_await with_task_group(stopped_before);
         auto stopped_meanwhile = [&refused](task_group& g) -> task<> {
-          g.spawn([](task_group& group) -> task<> {
-            co_await yield_a_little(20);
-            group.cancel();
-          }, std::ref(g));
+          g.spawn(
+              [](task_group& group) -> task<> {
+                co_await yield_a_little(20);
+                group.cancel();
+              },
+              std::ref(g));
           const result<void> r = co_await as_result(sleep_for(1h));
           if (!r) ++refused;
         };
@@ -351,10 +354,12 @@ TEST_SUITE("runtime/cancel") {
           std::atomic<int> resumes = 0;
           auto body = [&](task_group& g) -> task<> {
             for (int i = 0; i < 20; ++i) {
-              g.spawn([](std::atomic<int>& n, int us) -> task<> {
-                (void)co_await as_result(sleep_for(std::chrono::microseconds(us)));
-                ++n;
-              }, std::ref(resumes), i * 20);
+              g.spawn(
+                  [](std::atomic<int>& n, int us) -> task<> {
+                    (void)co_await as_result(sleep_for(std::chrono::microseconds(us)));
+                    ++n;
+                  },
+                  std::ref(resumes), i * 20);
             }
             co_await sleep_for(200us);
             g.cancel();
@@ -366,18 +371,21 @@ TEST_SUITE("runtime/cancel") {
     });
   }
 
-  TEST_CASE("a task that has yielded runs on in spite of a stop, and is refused at its next await") {
+  TEST_CASE(
+      "a task that has yielded runs on in spite of a stop, and is refused at its next await") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {
         bool went_on = false;
         bool refused = false;
         auto body = [&](task_group& g) -> task<> {
-          g.spawn([](task_group& group, bool& on, bool& no) -> task<> {
-            group.cancel();
-            const result<void> r = co_await as_result(yield());
-            no = !r;
-            on = true;
-          }, std::ref(g), std::ref(went_on), std::ref(refused));
+          g.spawn(
+              [](task_group& group, bool& on, bool& no) -> task<> {
+                group.cancel();
+                const result<void> r = co_await as_result(yield());
+                no = !r;
+                on = true;
+              },
+              std::ref(g), std::ref(went_on), std::ref(refused));
           co_return;
         };
         co_await with_task_group(body);

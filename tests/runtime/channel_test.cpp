@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/channel.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
 
 #include <doctest/doctest.h>
 
@@ -27,7 +26,8 @@ using tests::on_both;
 
 namespace {
 
-/// The sender is a local, so that it goes when the coroutine ends: a parameter would stay until the frame goes.
+/// The sender is a local, so that it goes when the coroutine ends: a parameter would stay until the
+/// frame goes.
 task<> send_numbers(channel_sender<int> sender, int begin, int end) {
   const channel_sender<int> tx = std::move(sender);
   for (int i = begin; i < end; ++i) {
@@ -101,10 +101,12 @@ TEST_SUITE("runtime/channel") {
         CHECK_FALSE(rx.try_receive().has_value());
         std::atomic<bool> sent = false;
         auto body = [&sent, tx, rx](task_group& g) -> task<> {
-          g.spawn([](channel_sender<int> t, std::atomic<bool>& flag) -> task<> {
-            co_await t.send(5);
-            flag = true;
-          }, tx, std::ref(sent));
+          g.spawn(
+              [](channel_sender<int> t, std::atomic<bool>& flag) -> task<> {
+                co_await t.send(5);
+                flag = true;
+              },
+              tx, std::ref(sent));
           for (int i = 0; i < 10; ++i) {
             co_await yield();
           }
@@ -276,10 +278,10 @@ TEST_SUITE("runtime/channel") {
     std::atomic<long> sum = 0;
     std::atomic<int> count = 0;
     std::thread other([&, r = std::move(rx)]() mutable {
-      run({.workers = 2}, [](channel_receiver<int> in, std::atomic<long>& s,
-                             std::atomic<int>& n) -> task<> {
-        co_await when_all(add_all(in, s, n), add_all(in, s, n));
-      }(std::move(r), sum, count));
+      run({.workers = 2},
+          [](channel_receiver<int> in, std::atomic<long>& s, std::atomic<int>& n) -> task<> {
+            co_await when_all(add_all(in, s, n), add_all(in, s, n));
+          }(std::move(r), sum, count));
     });
     run(send_numbers(std::move(tx), 0, 5000));
     other.join();

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/event.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/dying_words.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/dying_words.hpp"
 
 #include <doctest/doctest.h>
 
@@ -55,10 +54,12 @@ TEST_SUITE("runtime/event") {
         gate.reset();
         CHECK_FALSE(gate.is_set());
         auto body = [&gate](task_group& g) -> task<> {
-          g.spawn([](event& e) -> task<> {
-            co_await yield();
-            e.set();
-          }, std::ref(gate));
+          g.spawn(
+              [](event& e) -> task<> {
+                co_await yield();
+                e.set();
+              },
+              std::ref(gate));
           co_await gate.wait();
         };
         co_await with_task_group(body);
@@ -72,10 +73,12 @@ TEST_SUITE("runtime/event") {
       event gate;
       auto body = [&](task_group& g) -> task<> {
         for (int i = 0; i < 5; ++i) {
-          g.spawn([](event& e, std::vector<int>& o, int me) -> task<> {
-            co_await e.wait();
-            o.push_back(me);
-          }, std::ref(gate), std::ref(out), i);
+          g.spawn(
+              [](event& e, std::vector<int>& o, int me) -> task<> {
+                co_await e.wait();
+                o.push_back(me);
+              },
+              std::ref(gate), std::ref(out), i);
         }
         co_await yield();
         gate.set();

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/join_handle.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
-#include "support/dying_words.hpp"
 
 #include <doctest/doctest.h>
 
@@ -52,10 +51,12 @@ TEST_SUITE("runtime/join_handle") {
           const int first = co_await early;
           CHECK(first == 1);
           CHECK_FALSE(late.done());
-          g.spawn([](event& e) -> task<> {
-            co_await yield();
-            e.set();
-          }, std::ref(gate));
+          g.spawn(
+              [](event& e) -> task<> {
+                co_await yield();
+                e.set();
+              },
+              std::ref(gate));
           const int second = co_await late;
           CHECK(second == 2);
           CHECK(late.done());
@@ -70,7 +71,8 @@ TEST_SUITE("runtime/join_handle") {
       run(options, []() -> task<> {
         int n = 1;
         auto body = [&n](task_group& g) -> task<> {
-          join_handle<int&> refers = g.spawn([](int& k) -> task<int&> { co_return k; }, std::ref(n));
+          join_handle<int&> refers =
+              g.spawn([](int& k) -> task<int&> { co_return k; }, std::ref(n));
           join_handle<std::unique_ptr<int>> boxes =
               g.spawn([]() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(2); });
           join_handle<void> empty = g.spawn([]() -> task<> { co_return; });
@@ -91,10 +93,12 @@ TEST_SUITE("runtime/join_handle") {
       run(options, [](bool& flag) -> task<> {
         auto body = [&flag](task_group& g) -> task<> {
           {
-            const join_handle<void> dropped = g.spawn([](bool& f) -> task<> {
-              co_await sleep_for(1ms);
-              f = true;
-            }, std::ref(flag));
+            const join_handle<void> dropped = g.spawn(
+                [](bool& f) -> task<> {
+                  co_await sleep_for(1ms);
+                  f = true;
+                },
+                std::ref(flag));
           }
           co_return;
         };
@@ -140,29 +144,31 @@ TEST_SUITE("runtime/join_handle") {
   TEST_CASE("a handle rethrows what escaped its task, and the group does so too") {
     on_both([](const run_options& options) {
       std::string at_the_handle;
-      CHECK_THROWS_WITH_AS(run(options, [](std::string& what) -> task<> {
-        std::optional<join_handle<int>> kept;
-        auto body = [&kept](task_group& g) -> task<> {
-          kept.emplace(g.spawn([]() -> task<int> {
-            throw std::runtime_error("child");
-            co_return 1;
-          }));
-          co_return;
-        };
-        std::exception_ptr from_group;
-        try {
-          co_await with_task_group(body);
-        } catch (...) {
-          from_group = std::current_exception();
-        }
-        try {
-          join_handle<int> handle = std::move(*kept);
-          (void)co_await handle;
-        } catch (const std::runtime_error& e) {
-          what = e.what();
-        }
-        std::rethrow_exception(from_group);
-      }(at_the_handle)), "child", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               [](std::string& what) -> task<> {
+                                 std::optional<join_handle<int>> kept;
+                                 auto body = [&kept](task_group& g) -> task<> {
+                                   kept.emplace(g.spawn([]() -> task<int> {
+                                     throw std::runtime_error("child");
+                                     co_return 1;
+                                   }));
+                                   co_return;
+                                 };
+                                 std::exception_ptr from_group;
+                                 try {
+                                   co_await with_task_group(body);
+                                 } catch (...) {
+                                   from_group = std::current_exception();
+                                 }
+                                 try {
+                                   join_handle<int> handle = std::move(*kept);
+                                   (void)co_await handle;
+                                 } catch (const std::runtime_error& e) {
+                                   what = e.what();
+                                 }
+                                 std::rethrow_exception(from_group);
+                               }(at_the_handle)),
+                           "child", std::runtime_error);
       CHECK(at_the_handle == "child");
     });
   }
@@ -203,10 +209,12 @@ TEST_SUITE("runtime/join_handle") {
         auto outer = [&gate](task_group& g) -> task<> {
           join_handle<int> handle = g.spawn(number_later, 4, std::ref(gate));
           auto waits = [&handle](task_group& inner) -> task<> {
-            inner.spawn([](task_group& own) -> task<> {
-              co_await yield();
-              own.cancel();
-            }, std::ref(inner));
+            inner.spawn(
+                [](task_group& own) -> task<> {
+                  co_await yield();
+                  own.cancel();
+                },
+                std::ref(inner));
             (void)co_await handle;
           };
           co_await with_task_group(waits);
@@ -226,10 +234,12 @@ TEST_SUITE("runtime/join_handle") {
         auto body = [](task_group& g) -> task<int> {
           join_handle<int> last = g.spawn(number, 0);
           for (int i = 0; i < 1000; ++i) {
-            last = g.spawn([](join_handle<int> before) -> task<int> {
-              const int n = co_await before;
-              co_return n + 1;
-            }, std::move(last));
+            last = g.spawn(
+                [](join_handle<int> before) -> task<int> {
+                  const int n = co_await before;
+                  co_return n + 1;
+                },
+                std::move(last));
           }
           const int n = co_await last;
           co_return n;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/promise.hpp"
 
+#include "support/both_schedulers.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/semaphore.hpp"
 
+#include "support/both_schedulers.hpp"
 #include "weft/runtime/mutex.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -63,8 +62,7 @@ TEST_SUITE("runtime/semaphore") {
             const semaphore_permit permit = co_await s.acquire();
             const int now = ++inside;
             int seen = most;
-            while (now > seen && !most.compare_exchange_weak(seen, now)) {
-            }
+            while (now > seen && !most.compare_exchange_weak(seen, now)) {}
             co_await yield();
             --inside;
             ++ran;
@@ -87,10 +85,12 @@ TEST_SUITE("runtime/semaphore") {
       semaphore s(0);
       auto all = [&](task_group& g) -> task<> {
         for (int i = 0; i < 5; ++i) {
-          g.spawn([](semaphore& sem, std::vector<int>& o, int me) -> task<> {
-            const semaphore_permit permit = co_await sem.acquire();
-            o.push_back(me);
-          }, std::ref(s), std::ref(out), i);
+          g.spawn(
+              [](semaphore& sem, std::vector<int>& o, int me) -> task<> {
+                const semaphore_permit permit = co_await sem.acquire();
+                o.push_back(me);
+              },
+              std::ref(s), std::ref(out), i);
         }
         co_await yield();
         s.release();

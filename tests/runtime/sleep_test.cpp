@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/sleep.hpp"
 
+#include "support/both_schedulers.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -74,10 +73,12 @@ TEST_SUITE("runtime/sleep") {
     std::vector<int> order;
     run([](std::vector<int>& out) -> task<> {
       auto body = [&out](task_group& g) -> task<> {
-        g.spawn([](std::vector<int>& o) -> task<> {
-          o.push_back(1);
-          co_return;
-        }, std::ref(out));
+        g.spawn(
+            [](std::vector<int>& o) -> task<> {
+              o.push_back(1);
+              co_return;
+            },
+            std::ref(out));
         co_await sleep_for(0s);
         out.push_back(2);
       };

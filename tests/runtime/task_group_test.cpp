@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/task_group.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
-#include "support/dying_words.hpp"
 
 #include <doctest/doctest.h>
 
@@ -85,14 +84,18 @@ TEST_SUITE("runtime/task_group") {
       run(options, [](std::atomic<int>& n) -> task<> {
         auto body = [&n](task_group& g) -> task<> {
           for (int i = 0; i < 10; ++i) {
-            g.spawn([](task_group& group, std::atomic<int>& k) -> task<> {
-              co_await yield();
-              group.spawn([](std::atomic<int>& grand) -> task<> {
-                co_await sleep_for(1ms);
-                ++grand;
-              }, std::ref(k));
-              ++k;
-            }, std::ref(g), std::ref(n));
+            g.spawn(
+                [](task_group& group, std::atomic<int>& k) -> task<> {
+                  co_await yield();
+                  group.spawn(
+                      [](std::atomic<int>& grand) -> task<> {
+                        co_await sleep_for(1ms);
+                        ++grand;
+                      },
+                      std::ref(k));
+                  ++k;
+                },
+                std::ref(g), std::ref(n));
           }
           co_return;
         };
@@ -149,14 +152,17 @@ TEST_SUITE("runtime/task_group") {
   TEST_CASE("the first failure cancels the siblings, joins them and is thrown") {
     on_both([](const run_options& options) {
       std::atomic<int> cancels = 0;
-      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n) -> task<> {
-        auto body = [&n](task_group& g) -> task<> {
-          g.spawn_n(20, [&n]() -> task<> { return sleep_until_cancelled(n); });
-          g.spawn(fail_with, "first");
-          co_return;
-        };
-        co_await with_task_group(body);
-      }(cancels)), "first", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               [](std::atomic<int>& n) -> task<> {
+                                 auto body = [&n](task_group& g) -> task<> {
+                                   g.spawn_n(20,
+                                             [&n]() -> task<> { return sleep_until_cancelled(n); });
+                                   g.spawn(fail_with, "first");
+                                   co_return;
+                                 };
+                                 co_await with_task_group(body);
+                               }(cancels)),
+                           "first", std::runtime_error);
       CHECK(cancels == 20);
     });
   }
@@ -164,13 +170,15 @@ TEST_SUITE("runtime/task_group") {
   TEST_CASE("a failing child cancels the body where it waits") {
     on_both([](const run_options& options) {
       std::atomic<int> cancels = 0;
-      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n) -> task<> {
-        auto body = [&n](task_group& g) -> task<> {
-          g.spawn(fail_with, "child");
-          co_await sleep_until_cancelled(n);
-        };
-        co_await with_task_group(body);
-      }(cancels)), "child", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               [](std::atomic<int>& n) -> task<> {
+                                 auto body = [&n](task_group& g) -> task<> {
+                                   g.spawn(fail_with, "child");
+                                   co_await sleep_until_cancelled(n);
+                                 };
+                                 co_await with_task_group(body);
+                               }(cancels)),
+                           "child", std::runtime_error);
       CHECK(cancels == 1);
     });
   }
@@ -178,13 +186,15 @@ TEST_SUITE("runtime/task_group") {
   TEST_CASE("a failing body cancels the children and is thrown") {
     on_both([](const run_options& options) {
       std::atomic<int> cancels = 0;
-      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n) -> task<> {
-        auto body = [&n](task_group& g) -> task<> {
-          g.spawn(sleep_until_cancelled, std::ref(n));
-          co_await fail_with("body");
-        };
-        co_await with_task_group(body);
-      }(cancels)), "body", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               [](std::atomic<int>& n) -> task<> {
+                                 auto body = [&n](task_group& g) -> task<> {
+                                   g.spawn(sleep_until_cancelled, std::ref(n));
+                                   co_await fail_with("body");
+                                 };
+                                 co_await with_task_group(body);
+                               }(cancels)),
+                           "body", std::runtime_error);
       CHECK(cancels == 1);
     });
   }
@@ -192,19 +202,21 @@ TEST_SUITE("runtime/task_group") {
   TEST_CASE("failures beside the first are counted, and sixteen of them are kept in order") {
     on_both([](const run_options& options) {
       group_failures others;
-      CHECK_THROWS_AS(run(options, [](group_failures& kept) -> task<> {
-        auto body = [](task_group& g) -> task<> {
-          g.spawn_n(31, []() -> task<> {
-            try {
-              co_await sleep_for(1h);
-            } catch (const cancelled&) {
-              throw std::logic_error("while cancelled");
-            }
-          });
-          co_await fail_with("first");
-        };
-        co_await with_task_group({.failures = &kept}, body);
-      }(others)), std::runtime_error);
+      CHECK_THROWS_AS(run(options,
+                          [](group_failures& kept) -> task<> {
+                            auto body = [](task_group& g) -> task<> {
+                              g.spawn_n(31, []() -> task<> {
+                                try {
+                                  co_await sleep_for(1h);
+                                } catch (const cancelled&) {
+                                  throw std::logic_error("while cancelled");
+                                }
+                              });
+                              co_await fail_with("first");
+                            };
+                            co_await with_task_group({.failures = &kept}, body);
+                          }(others)),
+                      std::runtime_error);
       CHECK(others.count() == 31);
       CHECK(others.exceptions().size() == 16);
       for (const std::exception_ptr& e : others.exceptions()) {
@@ -250,11 +262,13 @@ TEST_SUITE("runtime/task_group") {
       std::atomic<int> cancels = 0;
       run(options, [](std::atomic<int>& n) -> task<> {
         auto body = [&n](task_group& g) -> task<> {
-          g.spawn([](task_group& group) -> task<> {
-            co_await yield();
-            group.cancel();
-            group.cancel();
-          }, std::ref(g));
+          g.spawn(
+              [](task_group& group) -> task<> {
+                co_await yield();
+                group.cancel();
+                group.cancel();
+              },
+              std::ref(g));
           co_await sleep_until_cancelled(n);
         };
         co_await with_task_group(body);
@@ -315,25 +329,28 @@ TEST_SUITE("runtime/task_group") {
     on_both([](const run_options& options) {
       std::atomic<int> cancels = 0;
       std::atomic<int> went_past = 0;
-      CHECK_THROWS_WITH_AS(run(options, [](std::atomic<int>& n, std::atomic<int>& past) -> task<> {
-        auto inner = [&n](task_group& g) -> task<> {
-          g.spawn_n(5, [&n]() -> task<> { return sleep_until_cancelled(n); });
-          co_await sleep_until_cancelled(n);
-        };
-        auto outer = [&](task_group& g) -> task<> {
-          g.spawn([&]() -> task<> {
-            co_await with_task_group(inner);
-            ++past;
-          });
-          g.spawn([&]() -> task<> {
-            co_await with_task_group(inner);
-            ++past;
-          });
-          co_await sleep_for(1ms);
-          throw std::runtime_error("outer");
-        };
-        co_await with_task_group(outer);
-      }(cancels, went_past)), "outer", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               [](std::atomic<int>& n, std::atomic<int>& past) -> task<> {
+                                 auto inner = [&n](task_group& g) -> task<> {
+                                   g.spawn_n(5,
+                                             [&n]() -> task<> { return sleep_until_cancelled(n); });
+                                   co_await sleep_until_cancelled(n);
+                                 };
+                                 auto outer = [&](task_group& g) -> task<> {
+                                   g.spawn([&]() -> task<> {
+                                     co_await with_task_group(inner);
+                                     ++past;
+                                   });
+                                   g.spawn([&]() -> task<> {
+                                     co_await with_task_group(inner);
+                                     ++past;
+                                   });
+                                   co_await sleep_for(1ms);
+                                   throw std::runtime_error("outer");
+                                 };
+                                 co_await with_task_group(outer);
+                               }(cancels, went_past)),
+                           "outer", std::runtime_error);
       CHECK(cancels == 12);
       CHECK(went_past == 0);
     });
@@ -464,10 +481,12 @@ TEST_SUITE("runtime/task_group") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {
         auto body = [](task_group& g) -> task<> {
-          join_handle<int> kept = g.spawn([c = counted(1)](counted given) -> task<int> {
-            co_await yield();
-            co_return c.number + given.number;
-          }, counted(2));
+          join_handle<int> kept = g.spawn(
+              [c = counted(1)](counted given) -> task<int> {
+                co_await yield();
+                co_return c.number + given.number;
+              },
+              counted(2));
           const int sum = co_await kept;
           CHECK(sum == 3);
           CHECK(counted::alive() == 0);

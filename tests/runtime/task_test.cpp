@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/task.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
+#include "support/stack_use.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
-#include "support/dying_words.hpp"
-#include "support/stack_use.hpp"
 
 #include <doctest/doctest.h>
 
@@ -148,11 +147,13 @@ TEST_SUITE("runtime/task") {
 
   TEST_CASE("a value whose move throws becomes an exception of its task") {
     on_both([](const run_options& options) {
-      CHECK_THROWS_WITH_AS(run(options, []() -> task<> {
-        (void)co_await []() -> task<throws_when_moved> {
-          co_return throws_when_moved();
-        }();
-      }()), "moved", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               []() -> task<> {
+                                 (void)co_await []() -> task<throws_when_moved> {
+                                   co_return throws_when_moved();
+                                 }();
+                               }()),
+                           "moved", std::runtime_error);
     });
   }
 
@@ -210,8 +211,7 @@ TEST_SUITE("runtime/task") {
             throw std::runtime_error("out");
             co_return;
           }(counted(2));
-        } catch (const std::runtime_error&) {
-        }
+        } catch (const std::runtime_error&) {}
         CHECK(counted::alive() == 0);
       }());
     });

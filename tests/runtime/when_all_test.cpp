@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/when_all.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
 
 #include <doctest/doctest.h>
 
@@ -64,7 +63,8 @@ TEST_SUITE("runtime/when_all") {
   TEST_CASE("when_all gives the values in the order of its arguments, whoever ends first") {
     on_both([](const run_options& options) {
       const auto [a, b, c] = run(options, []() -> task<std::tuple<int, int, int>> {
-        auto all = co_await when_all(number_after_yields(1, 5), number(2), number_after_yields(3, 2));
+        auto all =
+            co_await when_all(number_after_yields(1, 5), number(2), number_after_yields(3, 2));
         co_return all;
       }());
       CHECK(a == 1);
@@ -154,7 +154,8 @@ TEST_SUITE("runtime/when_all") {
     });
   }
 
-  TEST_CASE("the failure of the first argument that failed is thrown, not the one that came first") {
+  TEST_CASE(
+      "the failure of the first argument that failed is thrown, not the one that came first") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {
         std::string what;
@@ -216,16 +217,18 @@ TEST_SUITE("runtime/when_all") {
         auto [tx, rx] = channel<int>(0);
         event gate;
         auto body = [&, tx, rx](task_group& g) -> task<> {
-          join_handle<int> h = g.spawn([](event& e) -> task<int> {
-            co_await e.wait();
-            co_return 4;
-          }, std::ref(gate));
+          join_handle<int> h = g.spawn(
+              [](event& e) -> task<int> {
+                co_await e.wait();
+                co_return 4;
+              },
+              std::ref(gate));
           auto open = [](event& e) -> task<> {
             e.set();
             co_return;
           };
-          auto all = co_await when_all(sleep_for(1ms), rx.receive(), tx.send(3), std::move(h),
-                                       open(gate));
+          auto all =
+              co_await when_all(sleep_for(1ms), rx.receive(), tx.send(3), std::move(h), open(gate));
           CHECK(std::get<1>(all) == 3);
           CHECK(std::get<3>(all) == 4);
         };
@@ -255,8 +258,7 @@ TEST_SUITE("runtime/when_all") {
         CHECK(counted::alive() == 0);
         try {
           (void)co_await when_all(make(counted(1)), make_and_fail(counted(2)));
-        } catch (const std::runtime_error&) {
-        }
+        } catch (const std::runtime_error&) {}
         CHECK(counted::alive() == 0);
       }());
     });
@@ -264,9 +266,7 @@ TEST_SUITE("runtime/when_all") {
 
   TEST_CASE("a when_all that is never awaited starts nothing and leaks nothing") {
     std::atomic<int> n = 0;
-    {
-      const auto idle = when_all(count_up(n), count_up(n));
-    }
+    { const auto idle = when_all(count_up(n), count_up(n)); }
     CHECK(n == 0);
   }
 
@@ -283,10 +283,12 @@ TEST_SUITE("runtime/when_all") {
           }
         };
         auto body = [&](task_group& g) -> task<> {
-          g.spawn([](task_group& group) -> task<> {
-            co_await yield();
-            group.cancel();
-          }, std::ref(g));
+          g.spawn(
+              [](task_group& group) -> task<> {
+                co_await yield();
+                group.cancel();
+              },
+              std::ref(g));
           co_await when_all(sleeper(n), sleeper(n), sleeper(n));
         };
         co_await with_task_group(body);
@@ -297,24 +299,28 @@ TEST_SUITE("runtime/when_all") {
 
   TEST_CASE("an argument's failure wins over the cancels of the arguments before it") {
     on_both([](const run_options& options) {
-      CHECK_THROWS_WITH_AS(run(options, []() -> task<> {
-        auto sleeper = []() -> task<> { co_await sleep_for(1h); };
-        auto fails = []() -> task<> {
-          try {
-            co_await sleep_for(1h);
-          } catch (const cancelled&) {
-            throw std::runtime_error("clean-up failed");
-          }
-        };
-        auto body = [&](task_group& g) -> task<> {
-          g.spawn([](task_group& group) -> task<> {
-            co_await yield();
-            group.cancel();
-          }, std::ref(g));
-          co_await when_all(sleeper(), fails());
-        };
-        co_await with_task_group(body);
-      }()), "clean-up failed", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               []() -> task<> {
+                                 auto sleeper = []() -> task<> { co_await sleep_for(1h); };
+                                 auto fails = []() -> task<> {
+                                   try {
+                                     co_await sleep_for(1h);
+                                   } catch (const cancelled&) {
+                                     throw std::runtime_error("clean-up failed");
+                                   }
+                                 };
+                                 auto body = [&](task_group& g) -> task<> {
+                                   g.spawn(
+                                       [](task_group& group) -> task<> {
+                                         co_await yield();
+                                         group.cancel();
+                                       },
+                                       std::ref(g));
+                                   co_await when_all(sleeper(), fails());
+                                 };
+                                 co_await with_task_group(body);
+                               }()),
+                           "clean-up failed", std::runtime_error);
     });
   }
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/yield.hpp"
 
+#include "support/both_schedulers.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -76,16 +75,20 @@ TEST_SUITE("runtime/yield") {
       run(options, []() -> task<> {
         auto body = [](task_group& g) -> task<> {
           auto [tx, rx] = channel<int>(1000);
-          g.spawn([](channel_sender<int> t) -> task<> {
-            for (;;) {
-              co_await t.send(1);
-            }
-          }, std::move(tx));
-          g.spawn([](channel_receiver<int> r) -> task<> {
-            for (;;) {
-              (void)co_await r.receive();
-            }
-          }, std::move(rx));
+          g.spawn(
+              [](channel_sender<int> t) -> task<> {
+                for (;;) {
+                  co_await t.send(1);
+                }
+              },
+              std::move(tx));
+          g.spawn(
+              [](channel_receiver<int> r) -> task<> {
+                for (;;) {
+                  (void)co_await r.receive();
+                }
+              },
+              std::move(rx));
           co_await sleep_for(10ms);
           g.cancel();
         };
@@ -99,10 +102,12 @@ TEST_SUITE("runtime/yield") {
       std::atomic<bool> stop = false;
       run(options, [](std::atomic<bool>& flag) -> task<> {
         auto body = [&flag](task_group& g) -> task<> {
-          g.spawn([](std::atomic<bool>& f) -> task<> {
-            f = true;
-            co_return;
-          }, std::ref(flag));
+          g.spawn(
+              [](std::atomic<bool>& f) -> task<> {
+                f = true;
+                co_return;
+              },
+              std::ref(flag));
           auto [tx, rx] = channel<int>(1);
           int rounds = 0;
           while (!flag && rounds < 10'000'000) {

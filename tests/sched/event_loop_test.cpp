@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/event_loop.hpp"
 
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
-
-#include "support/counted.hpp"
-#include "support/dying_words.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/on.hpp"
 
+#include "support/both_schedulers.hpp"
+#include "support/counted.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
@@ -8,9 +10,6 @@
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
-
-#include "support/both_schedulers.hpp"
-#include "support/counted.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/run.hpp"
 
-#include "weft/runtime/sleep.hpp"
-#include "weft/runtime/task_group.hpp"
-#include "weft/runtime/when_all.hpp"
-#include "weft/runtime/yield.hpp"
-
 #include "support/both_schedulers.hpp"
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
 #include "support/long_tests.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/runtime/yield.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,18 +16,19 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <memory>
-#include <sched.h>
 #include <stdexcept>
 #include <string>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 using namespace weft;
 using namespace std::chrono_literals;
@@ -82,10 +82,12 @@ TEST_SUITE("sched/run") {
 
   TEST_CASE("run rethrows what escaped the main task") {
     on_both([](const run_options& options) {
-      CHECK_THROWS_WITH_AS(run(options, []() -> task<> {
-        co_await yield();
-        throw std::runtime_error("main");
-      }()), "main", std::runtime_error);
+      CHECK_THROWS_WITH_AS(run(options,
+                               []() -> task<> {
+                                 co_await yield();
+                                 throw std::runtime_error("main");
+                               }()),
+                           "main", std::runtime_error);
     });
   }
 
@@ -193,9 +195,8 @@ TEST_SUITE("sched/run") {
   TEST_CASE("where io_uring is forbidden run says which call failed and why that may be") {
     for (const unsigned workers : {1u, 2u}) {
       CAPTURE(workers);
-      const auto end = in_child([workers] {
-        return forbid_io_uring() ? say_what_run_throws(workers) : 2;
-      });
+      const auto end =
+          in_child([workers] { return forbid_io_uring() ? say_what_run_throws(workers) : 2; });
       INFO(end.said);
       CHECK(end.exited_with(0));
       CHECK(end.said.find("io_uring_setup") != std::string::npos);

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/thread_pool.hpp"
 
+#include "support/counted.hpp"
+#include "support/dying_words.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/on.hpp"
-
-#include "support/counted.hpp"
-#include "support/dying_words.hpp"
 
 #include <doctest/doctest.h>
 
@@ -36,7 +35,8 @@ std::chrono::nanoseconds cpu_time_of_process() noexcept {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
-/// Two of these end only when they run at the same time: each waits, without an await, for the other.
+/// Two of these end only when they run at the same time: each waits, without an await, for the
+/// other.
 task<std::thread::id> meet(std::atomic<int>& there) {
   ++there;
   const auto give_up = steady::now() + 20s;
@@ -106,17 +106,20 @@ TEST_SUITE("sched/thread_pool") {
     pool.run([]() -> task<> {
       std::atomic<bool> stop = false;
       auto body = [&stop](task_group& g) -> task<> {
-        g.spawn([](std::atomic<bool>& flag) -> task<> {
-          const auto give_up = steady::now() + 20s;
-          while (!flag && steady::now() < give_up) {
-          }
-          CHECK(flag);
-          co_return;
-        }, std::ref(stop));
-        g.spawn([](std::atomic<bool>& flag) -> task<> {
-          co_await yield();
-          flag = true;
-        }, std::ref(stop));
+        g.spawn(
+            [](std::atomic<bool>& flag) -> task<> {
+              const auto give_up = steady::now() + 20s;
+              while (!flag && steady::now() < give_up) {}
+              CHECK(flag);
+              co_return;
+            },
+            std::ref(stop));
+        g.spawn(
+            [](std::atomic<bool>& flag) -> task<> {
+              co_await yield();
+              flag = true;
+            },
+            std::ref(stop));
         co_return;
       };
       co_await with_task_group(body);

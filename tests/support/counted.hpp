@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A value that counts itself: whoever makes one must destroy it, once. It carries a number, can be copied and
-// moved, and its destructor is not trivial, which is what compilers get wrong in coroutines.
+// A value that counts itself: whoever makes one must destroy it, once. It carries a number, can be
+// copied and moved, and its destructor is not trivial, which is what compilers get wrong in
+// coroutines.
 
 #include <atomic>
 #include <utility>

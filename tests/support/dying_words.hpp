@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What a program that a broken rule ends says before it dies. The rule is broken in a forked child, whose
-// standard error comes back as text; the text is empty when the child did not abort.
+// What a program that a broken rule ends says before it dies. The rule is broken in a forked child,
+// whose standard error comes back as text; the text is empty when the child did not abort.
 
 #include <csignal>
 #include <string>
+
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How often a test repeats what only repetition finds: little by default, much with WEFT_TEST_LONG=1.
+// How often a test repeats what only repetition finds: little by default, much with
+// WEFT_TEST_LONG=1.
 
 #include <cstdlib>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How much of its thread's stack something uses: paint what is free below the caller, run it, and look how
-// far the paint is gone. All three steps on one thread, with no wait between them.
+// How much of its thread's stack something uses: paint what is free below the caller, run it, and
+// look how far the paint is gone. All three steps on one thread, with no wait between them.
 
 #include <cstddef>
 #include <cstdint>
+
 #include <pthread.h>
 
 namespace weft::tests {
