@@ -178,7 +178,7 @@ TEST_SUITE("sched/run") {
       if (sched_getaffinity(0, sizeof all, &all) != 0) return 10;
       cpu_set_t one;
       CPU_ZERO(&one);
-      for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
         if (CPU_ISSET(cpu, &all)) {
           CPU_SET(cpu, &one);
           break;
