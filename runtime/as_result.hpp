@@ -73,7 +73,7 @@ private:
 template <class Operation>
   requires std::derived_from<Operation, detail::operation_tag>
 [[nodiscard]] detail::operation_as_result<Operation> as_result(Operation&& op) {
-  return detail::operation_as_result<Operation>(std::move(op));
+  return detail::operation_as_result<Operation>(std::forward<Operation>(op));
 }
 
 template <class T>

@@ -49,7 +49,7 @@ task<T>&& to_task(task<T>&& t) noexcept {
 template <class A>
   requires std::derived_from<A, operation_tag>
 task<typename A::value_type> to_task(A&& a) {
-  return as_task<typename A::value_type, A>(std::move(a));
+  return as_task<typename A::value_type, A>(std::forward<A>(a));
 }
 template <class T>
 task<T> to_task(join_handle<T>&& h) {

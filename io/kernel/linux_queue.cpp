@@ -8,13 +8,25 @@
 #include <csignal>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+// ThreadSanitizer's annotations, null in programs without it.
+extern "C" {
+[[gnu::weak]] void __tsan_acquire(void* address);
+[[gnu::weak]] void __tsan_release(void* address);
+}
+
 namespace weft::detail {
 
 namespace {
+
+// liburing maps queues by raw system calls, which ThreadSanitizer doesn't see: it takes two queues that
+// get the same addresses one after the other for shared memory. The kernel has ordered the one after
+// the other; so does this, for the sanitizer.
+char queue_memory;
 
 // The ring's flags from best to oldest; the first set that the kernel accepts is used.
 //   SINGLE_ISSUER, DEFER_TASKRUN (6.1): completions are worked on when the owner asks, not whenever
@@ -69,12 +81,17 @@ public:
       ::close(doorbell_);
       refuse("io_uring_setup", error);
     }
+    if (__tsan_acquire != nullptr) __tsan_acquire(&queue_memory);
     io_uring_ring_dontfork(&ring_);
     // A few per cent less per enter; a kernel that refuses it is entered by descriptor.
     if (io_uring_register_ring_fd(&ring_) == 1) registered_ = IORING_ENTER_REGISTERED_RING;
     for (unsigned i = 0; i < ring_.sq.ring_entries; ++i) ring_.sq.array[i] = i;
   }
   ~linux_queue() override {
+    // The registration belongs to the thread that made it, and ends with it. On another one the same
+    // number is somebody else's: liburing must not take that away.
+    if (std::this_thread::get_id() != opener_) ring_.int_flags = 0;
+    if (__tsan_release != nullptr) __tsan_release(&queue_memory);
     io_uring_queue_exit(&ring_);
     ::close(doorbell_);
   }
@@ -130,6 +147,7 @@ private:
   }
 
   kernel& owner_;
+  const std::thread::id opener_ = std::this_thread::get_id();
   io_uring ring_{};
   int doorbell_ = -1;
   unsigned registered_ = 0;
