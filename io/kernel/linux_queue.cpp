@@ -23,9 +23,9 @@ namespace weft::detail {
 
 namespace {
 
-// liburing maps queues by raw system calls, which ThreadSanitizer doesn't see: it takes two queues that
-// get the same addresses one after the other for shared memory. The kernel has ordered the one after
-// the other; so does this, for the sanitizer.
+// liburing maps queues by raw system calls, which ThreadSanitizer doesn't see: it takes two queues
+// that get the same addresses one after the other for shared memory. The kernel has ordered the one
+// after the other; so does this, for the sanitizer.
 char queue_memory;
 
 // The ring's flags from best to oldest; the first set that the kernel accepts is used.
@@ -88,8 +88,8 @@ public:
     for (unsigned i = 0; i < ring_.sq.ring_entries; ++i) ring_.sq.array[i] = i;
   }
   ~linux_queue() override {
-    // The registration belongs to the thread that made it, and ends with it. On another one the same
-    // number is somebody else's: liburing must not take that away.
+    // The registration belongs to the thread that made it, and ends with it. On another one the
+    // same number is somebody else's: liburing must not take that away.
     if (std::this_thread::get_id() != opener_) ring_.int_flags = 0;
     if (__tsan_release != nullptr) __tsan_release(&queue_memory);
     io_uring_queue_exit(&ring_);

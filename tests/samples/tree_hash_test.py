@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-PROGRAM = sys.argv[1]
+PROGRAM = os.path.abspath(sys.argv[1])
 PIPELINE = ('cd -- "$1" && find "$2" -type f -print0 | LC_ALL=C sort -z | '
             'LC_ALL=C xargs -0 -r sha256sum')
 
