@@ -13,10 +13,6 @@
 
 namespace weft::detail {
 
-unsigned helper_pool::default_threads_max() noexcept {
-  return std::max(4u, 2 * std::thread::hardware_concurrency());
-}
-
 helper_pool::helper_pool(kernel& k, unsigned threads_max) noexcept
     : kernel_(&k), threads_max_(std::max(1u, threads_max)) {}
 

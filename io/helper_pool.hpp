@@ -16,9 +16,6 @@ namespace weft::detail {
 
 class helper_pool {
 public:
-  /// Four, or two for each core: blocking calls wait for disks and peers, not for cores.
-  static unsigned default_threads_max() noexcept;
-
   helper_pool(kernel& k, unsigned threads_max) noexcept;
   helper_pool(const helper_pool&) = delete;
   helper_pool& operator=(const helper_pool&) = delete;
