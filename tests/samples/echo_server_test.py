@@ -34,13 +34,13 @@ class running_server:
         self.process.stdout.close()
 
 
-def client(server, *arguments):
-    return subprocess.run([CLIENT, "--host", server.host, "--port", server.port, *arguments],
+def client(host, port, *arguments):
+    return subprocess.run([CLIENT, "--host", host, "--port", str(port), *arguments],
                           capture_output=True, text=True, timeout=120)
 
 
 def check_client(server, connections, messages, size, workers):
-    done = client(server, "--connections", str(connections), "--messages", str(messages),
+    done = client(server.host, server.port, "--connections", str(connections), "--messages", str(messages),
                   "--size", str(size), "--workers", str(workers))
     assert done.returncode == 0, done
     count = connections * messages
@@ -70,9 +70,10 @@ def check_failures():
         taken = subprocess.run([SERVER, "--port", port], capture_output=True, text=True, timeout=60)
         assert taken.returncode == 1 and "in use" in taken.stderr, taken
         assert port in taken.stderr, taken
-    with running_server() as server:
-        pass
-    refused = client(server, "--connections", "3")  # nobody listens there any more
+    with socket.socket() as reserved:  # bound, and nobody listens
+        reserved.bind(("127.0.0.1", 0))
+        host, port = reserved.getsockname()
+        refused = client(host, port, "--connections", "3")
     assert refused.returncode == 1 and "refused" in refused.stderr, refused
     wrong = subprocess.run([SERVER, "--host", "not an address"], capture_output=True, text=True,
                            timeout=60)
