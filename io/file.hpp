@@ -109,9 +109,10 @@ public:
   /// Shape:    at least one byte of buffer (0 would look like the end: invalid_argument).
   /// Returns:  bytes read, possibly fewer than asked for; 0 at or behind the end.
   /// Errors:   EIO, EISDIR, EBADF when it is not open for reading; EINVAL for an offset over
-  ///           2^63-1. Lifetime: file and buffer outlive the co_await. Cost:     one SQE, no
-  ///           allocation, no system call of its own. Source:   IORING_OP_READ (Linux 5.6),
-  ///           pread(2).
+  ///           2^63-1.
+  /// Lifetime: file and buffer outlive the co_await.
+  /// Cost:     one SQE, no allocation, no system call of its own.
+  /// Source:   IORING_OP_READ (Linux 5.6), pread(2).
   [[nodiscard]] detail::read_at_operation read_at(std::uint64_t offset,
                                                   mutable_buffer buffer) noexcept {
     return {file_, offset, buffer};

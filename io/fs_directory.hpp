@@ -86,10 +86,11 @@ task<> walk_with(std::string root, walk_options options, Visit visit) {
 ///           trivially destructible. Symbolic links are visited and not followed; the root itself
 ///           is followed and not visited.
 /// Errors:   of a directory that cannot be read, unless there is `on_error`; what visit throws;
-///           cancelled. Thread:   visits come one after the other. Lifetime: what visit and
-///           on_error refer to outlives the co_await. Cost:     that of directory_entries() for
-///           each directory; memory for one directory's entries and for the paths of directories to
-///           come. Depth costs no stack.
+///           cancelled.
+/// Thread:   visits come one after the other.
+/// Lifetime: what visit and on_error refer to outlives the co_await.
+/// Cost:     that of directory_entries() for each directory; memory for one directory's entries and
+///           for the paths of directories to come. Depth costs no stack.
 template <class Visit>
 [[nodiscard]] task<> walk(path_view root, walk_options options, Visit&& visit) {
   static_assert(weft::detail::safe_as_temporary<Visit>,

@@ -52,10 +52,10 @@ public:
   /// Waits for a connection.
   ///
   /// Returns:  the connection. One that arrived while a cancel was on its way is delivered, never
-  ///           lost. Errors:   ECONNABORTED, EMFILE, ENFILE, ENOBUFS and network errors of the
-  ///           connection itself: serve() knows which are no reason to stop. EBADF when closed,
-  ///           also by another task meanwhile; EBUSY while another task accepts; cancelled, and
-  ///           nothing was accepted.
+  ///           lost.
+  /// Errors:   ECONNABORTED, EMFILE, ENFILE, ENOBUFS and network errors of the connection itself:
+  ///           serve() knows which are no reason to stop. EBADF when closed, also by another task
+  ///           meanwhile; EBUSY while another task accepts; cancelled, and nothing was accepted.
   /// Cost:     one SQE, no allocation, no system call of its own.
   /// Source:   IORING_OP_ACCEPT (Linux 5.5), accept4(2) with SOCK_CLOEXEC.
   [[nodiscard]] detail::accept_operation accept() noexcept {

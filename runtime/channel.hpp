@@ -246,8 +246,9 @@ public:
   /// Puts a value in, waiting for room.
   ///
   /// Errors:   system_error(broken_pipe) when the channel is closed, `cancelled`; the value is
-  /// untouched. Lifetime: this end and the value outlive the co_await. Cost:     with room it
-  /// neither suspends nor allocates.
+  ///           untouched.
+  /// Lifetime: this end and the value outlive the co_await.
+  /// Cost:     with room it neither suspends nor allocates.
   [[nodiscard]] detail::channel_send<T, T&> send(T&& value) const noexcept {
     return detail::channel_send<T, T&>(*state_, value);
   }

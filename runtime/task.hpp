@@ -29,14 +29,13 @@ struct task_access;
 /// A lazily started coroutine.
 ///
 /// Shape:    T may be void, a reference, or a type that can be moved; over-aligned types are fine
-/// up
-///           to 64 bytes.
+///           up to 64 bytes.
 /// Returns:  `co_await std::move(t)` or `co_await f()` gives the value, or rethrows what escaped.
 /// Errors:   bad_alloc from the call that creates it; nothing of it has started then.
 /// Thread:   moved and destroyed by one thread at a time; runs where its awaiter runs.
 /// Lifetime: arguments live in the frame by value; whatever it takes by reference or captures
-/// outlives
-///           it. Destroying it unstarted is fine, destroying it while it is suspended aborts.
+///           outlives it. Destroying it unstarted is fine, destroying it while it is suspended
+///           aborts.
 /// Cost:     one frame from the worker's cache (heap on other threads), no system call.
 template <class T = void>
 class [[nodiscard(

@@ -51,12 +51,10 @@ inline constexpr bool safe_as_temporary = true;
 /// ended.
 ///
 /// Shape:    body is a callable `task<R>(task_group&)`; a named lambda, or a temporary one whose
-/// captures
-///           are trivially destructible (g++ 12 destroys other ones twice).
+///           captures are trivially destructible (g++ 12 destroys other ones twice).
 /// Returns:  what the body returns.
 /// Errors:   rethrows the first exception of the body or a child, after the others have been
-/// cancelled
-///           and joined; further ones go to `options.failures`. Returns normally after
+///           cancelled and joined; further ones go to `options.failures`. Returns normally after
 ///           group.cancel() (throws system_error(operation_canceled) when the body then has no R to
 ///           return); a cancel from outside goes on as `cancelled`.
 /// Thread:   any worker.
@@ -86,8 +84,7 @@ public:
   /// Starts `fn(args...)`, which returns a task, as a child of this group.
   ///
   /// Shape:    the function and its arguments are moved (or copied) into the child's frame and
-  /// passed
-  ///           to fn as rvalues; std::ref passes a reference.
+  ///           passed to fn as rvalues; std::ref passes a reference.
   /// Returns:  a handle to await the value with; it may be dropped, the child stays in the group.
   /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended.
   /// Thread:   any worker that runs the body or a child.

@@ -212,8 +212,8 @@ private:
 /// Shape:    tasks, operations or join_handles, in any mixture.
 /// Returns:  a tuple of their values, std::monostate for void.
 /// Errors:   when all have ended, rethrows the exception of the first argument that failed
-/// (`cancelled`
-///           only if nothing else failed). Nothing is cancelled by a failure: see with_task_group.
+///           (`cancelled` only if nothing else failed). Nothing is cancelled by a failure: see
+///           with_task_group.
 /// Thread:   on a pool the arguments may run on any worker, at the same time.
 /// Lifetime: tasks are moved in; what they refer to outlives the co_await.
 /// Cost:     no allocation beside the frames of arguments that are no tasks.
