@@ -16,16 +16,6 @@ extern "C" {
 
 namespace weft::detail {
 
-// What the first bytes of an unused block hold.
-struct frame_block {
-  frame_block* next;  // in the same batch; the last one's is &bottom
-  // Blocks in this batch from here on. Kept here and not beside the list's head, because a counter
-  // there would chain every call to the one before: 1 to 3 ns of 9 for a frame in a recursive
-  // fork-join.
-  std::uint32_t depth;
-  frame_block* next_batch;  // in the depot, in the first block of a batch only
-};
-
 namespace {
 
 // Below every batch, with depth 0: spares the usual paths a test for null. Never written.
@@ -35,17 +25,12 @@ constexpr std::size_t bytes_of(std::size_t size_class) noexcept {
   return (size_class + 1) * frame_alignment;
 }
 
-// Not below frame_class_count for 0 bytes (wraps around) and for more than frame_cached_max.
-constexpr std::size_t class_of(std::size_t size) noexcept { return (size - 1) / frame_alignment; }
-
 constexpr std::uint32_t blocks_per_batch(std::size_t size_class) noexcept {
   return static_cast<std::uint32_t>(frame_batch_bytes / bytes_of(size_class));
 }
 
 static_assert(blocks_per_batch(frame_class_count - 1) >= 8);
-static_assert(sizeof(frame_block) <= frame_alignment);
 
-// The paths taken once per frame ask this first, so that they stay leaf functions.
 bool poisons() noexcept { return __asan_poison_memory_region != nullptr; }
 
 void poison(void* block, std::size_t size) noexcept {
@@ -58,10 +43,6 @@ void unpoison(void* block, std::size_t size) noexcept {
   if (poisons()) {
     __asan_unpoison_memory_region(block, size);
   }
-}
-
-constexpr std::size_t heap_size(std::size_t size) noexcept {
-  return class_of(size) < frame_class_count ? bytes_of(class_of(size)) : size;
 }
 
 std::uint32_t depth_of(frame_block* block) noexcept {
@@ -123,7 +104,8 @@ frame_block* frame_depot::try_pop(std::size_t size_class) noexcept {
   return batch;
 }
 
-frame_cache::frame_cache(frame_depot* depot) noexcept : depot_(depot) {
+frame_cache::frame_cache(frame_depot* depot) noexcept
+    : depot_(depot), quick_classes_(poisons() ? 0 : frame_class_count) {
   for (std::size_t size_class = 0; size_class < frame_class_count; ++size_class) {
     lists_[size_class] = {&bottom, nullptr, blocks_per_batch(size_class)};
   }
@@ -137,19 +119,6 @@ frame_cache::~frame_cache() {
       give_to_heap(list.reserve, bytes_of(size_class));
     }
   }
-}
-
-void* frame_cache::allocate(std::size_t size) {
-  const std::size_t size_class = class_of(size);
-  if (size_class < frame_class_count && !poisons()) [[likely]] {
-    free_list& list = lists_[size_class];
-    if (frame_block* const block = list.top; block->depth != 0) [[likely]] {
-      list.top = block->next;
-      count(allocated_);
-      return block;
-    }
-  }
-  return allocate_slowly(size);
 }
 
 void* frame_cache::allocate_slowly(std::size_t size) {
@@ -169,22 +138,6 @@ void* frame_cache::allocate_slowly(std::size_t size) {
   void* const block = allocate_uncached(size);
   count(allocated_);
   return block;
-}
-
-void frame_cache::deallocate(void* memory, std::size_t size) noexcept {
-  const std::size_t size_class = class_of(size);
-  if (size_class < frame_class_count && !poisons()) [[likely]] {
-    free_list& list = lists_[size_class];
-    frame_block* const top = list.top;
-    if (const std::uint32_t depth = top->depth; depth != list.batch_size) [[likely]] {
-      list.top = ::new (memory) frame_block;
-      list.top->next = top;
-      list.top->depth = depth + 1;
-      count(freed_);
-      return;
-    }
-  }
-  deallocate_slowly(memory, size);
 }
 
 void frame_cache::deallocate_slowly(void* memory, std::size_t size) noexcept {
@@ -221,6 +174,10 @@ void frame_cache::put_batch_aside(free_list& list) noexcept {
   if (batch != nullptr && (depot_ == nullptr || !depot_->try_push(size_class, batch))) {
     give_to_heap(batch, bytes_of(size_class));
   }
+}
+
+std::size_t frame_cache::heap_size(std::size_t size) noexcept {
+  return class_of(size) < frame_class_count ? bytes_of(class_of(size)) : size;
 }
 
 void* frame_cache::allocate_uncached(std::size_t size) {

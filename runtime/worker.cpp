@@ -9,12 +9,16 @@
 #include <atomic>
 #include <utility>
 
+// initial-exec: one load, where a shared library would call a function to find the variable. With
+// a name of C's, which current_worker() spells.
+extern "C" {
+[[gnu::tls_model("initial-exec")]] constinit thread_local weft::detail::worker* weft_this_worker =
+    nullptr;
+}
+
 namespace weft::detail {
 
 namespace {
-
-// initial-exec: one load, where a shared library would call a function to find the variable.
-[[gnu::tls_model("initial-exec")]] thread_local constinit worker* this_worker = nullptr;
 
 /// Frames made less frames freed on threads without a worker, and by workers that have ended.
 constinit std::atomic<std::int64_t> frames_elsewhere{0};
@@ -33,27 +37,29 @@ constinit std::atomic<std::int64_t> frames_elsewhere{0};
 
 }  // namespace
 
+#if !(defined(__x86_64__) && defined(__ELF__))
 worker* current_worker() noexcept {
-  worker* w = this_worker;
+  worker* w = weft_this_worker;
   asm volatile("" : "+r"(w) : : "memory");
   return w;
 }
+#endif
 
 worker_binding::worker_binding(worker& w) noexcept {
-  WEFT_ASSERT(this_worker == nullptr, "this thread drives a scheduler already");
-  this_worker = &w;
+  WEFT_ASSERT(weft_this_worker == nullptr, "this thread drives a scheduler already");
+  weft_this_worker = &w;
 }
 
-worker_binding::~worker_binding() { this_worker = nullptr; }
+worker_binding::~worker_binding() { weft_this_worker = nullptr; }
 
 void* allocate_frame(std::size_t bytes) {
-  if (worker* const w = this_worker) [[likely]]
+  if (worker* const w = weft_this_worker) [[likely]]
     return w->frames.allocate(bytes);
   return allocate_frame_elsewhere(bytes);
 }
 
 void deallocate_frame(void* p, std::size_t bytes) noexcept {
-  if (worker* const w = this_worker) [[likely]]
+  if (worker* const w = weft_this_worker) [[likely]]
     return w->frames.deallocate(p, bytes);
   deallocate_frame_elsewhere(p, bytes);
 }

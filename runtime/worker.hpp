@@ -117,9 +117,23 @@ private:
   void trace_end() noexcept;
 };
 
-/// The worker that runs on this thread, or nullptr on a thread that is none of weft's. Out of line:
-/// inside a coroutine a compiler may keep the address of a thread_local across a suspension.
+/// The worker that runs on this thread, or nullptr on a thread that is none of weft's. Never read
+/// as a plain thread_local: in a coroutine a compiler may keep its address across a suspension,
+/// after which another thread runs.
+#if defined(__x86_64__) && defined(__ELF__)
+[[gnu::always_inline]] inline worker* current_worker() noexcept {
+  worker* w;
+  asm volatile(
+      "movq weft_this_worker@gottpoff(%%rip), %0\n\t"
+      "movq %%fs:(%0), %0"
+      : "=r"(w)
+      :
+      : "memory");
+  return w;
+}
+#else
 [[gnu::noinline]] worker* current_worker() noexcept;
+#endif
 
 /// Makes `w` this thread's worker for as long as the object lives.
 class worker_binding {

@@ -40,8 +40,8 @@ def client(host, port, *arguments):
 
 
 def check_client(server, connections, messages, size, workers):
-    done = client(server.host, server.port, "--connections", str(connections), "--messages", str(messages),
-                  "--size", str(size), "--workers", str(workers))
+    done = client(server.host, server.port, "--connections", str(connections),
+                  "--messages", str(messages), "--size", str(size), "--workers", str(workers))
     assert done.returncode == 0, done
     count = connections * messages
     assert done.stdout.startswith(
