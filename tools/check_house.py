@@ -147,6 +147,38 @@ def check_configuration(file):
             file.problem(number, "a header must not depend on NDEBUG, optimisation or sanitizers")
 
 
+def public_declarations(lines):
+    """(line number, text up to its end or its body) of what the lines declare at the level of a
+    namespace, detail excepted. As clang-format leaves it: unindented, behind the end of something.
+    """
+    namespaces, before = [], ""
+    for number, line in enumerate(lines, 1):
+        if match := re.match(r"namespace ([\w:]+) \{", line):
+            namespaces.append(match[1].split("::"))
+        elif line.startswith("}  // namespace") and namespaces:
+            namespaces.pop()
+        elif (namespaces and namespaces[0][0] == "weft" and re.match(r"\w|\[\[", line)
+              and re.search(r"^$|;$|^\S.*[{}]$|//.*$", before)
+              and not any("detail" in one for one in namespaces)
+              and not re.match(r"(public|protected|private):", line)):
+            yield number, re.match(r"[^;{]*.?", "\n".join(lines[number - 1:number + 9]))[0]
+        before = line
+
+
+def check_documented(file):
+    """What a room offers to others is explained where it is declared. Nothing to say there: names
+    only, and definitions of members."""
+    if not file.room or file.path.suffix != ".hpp" or "detail" in file.path.parts:
+        return
+    for number, text in public_declarations(file.lines):
+        name_only = re.fullmatch(r"(template <.*>\s+)?(class|struct|enum class) \w+;", text)
+        member = re.search(r"::~?\w+$", text.partition("(")[0])
+        if name_only or member or text.startswith(("static_assert", "extern", "friend")):
+            continue
+        if not file.lines[number - 2].startswith("///"):
+            file.problem(number, "a public declaration without a /// block")
+
+
 def check_size(file):
     if file.room and file.is_cpp() and len(file.lines) - 1 > ROOM_LINES_MAX:
         file.problem(len(file.lines), f"more than {ROOM_LINES_MAX} lines: probably two things")
@@ -190,7 +222,8 @@ def check_assertions(file):
 
 
 RULES = [check_text, check_licence, check_header, check_direction, check_detail, check_liburing,
-         check_threads, check_configuration, check_size, check_words, check_assertions]
+         check_threads, check_configuration, check_documented, check_size, check_words,
+         check_assertions]
 
 
 def check_links(root):

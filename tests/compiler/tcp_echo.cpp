@@ -3,13 +3,14 @@
 #include "weft/io/tcp.hpp"
 #include "weft/weft.hpp"
 
+#include <span>
 #include <string>
 
 namespace {
 
 weft::task<> echo(weft::tcp_stream s) {
   char buf[64];
-  while (auto n = co_await s.read(buf)) co_await s.write_all({buf, n});
+  while (auto n = co_await s.read(buf)) co_await s.write_all(std::span(buf).first(n));
 }
 
 weft::task<int> amain() {

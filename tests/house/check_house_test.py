@@ -42,6 +42,20 @@ CASES = [
     ("runtime/a.hpp", HEADER + "#ifdef NDEBUG\n#endif\n", "must not depend on"),
     ("runtime/a.hpp", HEADER + "#if defined(__SANITIZE_ADDRESS__)\n#endif\n", "must not depend"),
     ("runtime/a.hpp", HEADER + "#if __has_feature(thread_sanitizer)\n#endif\n", "must not depend"),
+    ("runtime/a.hpp", HEADER + "namespace weft {\n\nint f();\n\n}  // namespace weft\n",
+     "a.hpp:6: a public declaration"),
+    ("io/a.hpp", HEADER + "namespace weft::fs {\n\n// For x.\nstruct y {\n  int z;\n};\n\n"
+     "}  // namespace weft::fs\n", "a.hpp:7: a public declaration"),
+    ("io/a.hpp", HEADER + "namespace weft {\n\n/// Says f.\ntemplate <class T>\nint f(T);\n"
+     "template <class T>\n  requires(T t) { t.g(); }\nint g(T);\n\n}  // namespace weft\n",
+     "a.hpp:9: a public declaration"),
+    ("io/a.hpp", HEADER + "namespace weft {\n\nclass x;\ntemplate <class T>\nclass y;\n\n"
+     "/// An x.\nclass x {\npublic:\n  int a;\n\nprivate:\n  int f();\n};\n\n"
+     "namespace detail {\n\nint g();\n\n}  // namespace detail\n\n"
+     "inline int x::f() { return 1; }\n\nstatic_assert(sizeof(x) == 4);\n\n"
+     "}  // namespace weft\n", None),
+    ("runtime/detail/a.hpp", HEADER + "namespace weft {\n\nint f();\n\n}  // namespace weft\n",
+     None),
     ("runtime/a.hpp", HEADER + "int x;\n" * 400, "more than 400 lines"),
     ("io/a.hpp", HEADER + "// TO" + "DO: more\n", "tracker"),
     ("io/a.hpp", HEADER + "// see /ro" + "ot/x\n", "path of one machine"),

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`./dev` as users meet it: dev_test.py COMPILER LIBRARY.a...
+
+Everything happens in a copy of the tree, in a directory with a space in its name, so that the
+builds of the tree itself are left alone. There `dev` really configures, compiles and links the
+sample `hello`; only the objects of the libraries, whose compilation takes minutes, are taken out of
+those that were built from the same sources. Nothing here can install a package.
+"""
+
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+import compilers  # noqa: E402
+
+# Takes the place of the compiler. It writes down each call.
+COMPILER = """\
+#!/usr/bin/env bash
+printf '%s\\n' "$*" >>'{log}'
+source='' object='' words=("$@")
+for ((i = 0; i < $#; ++i)); do
+  case ${{words[i]}} in
+    -c) source=${{words[i + 1]}} ;;
+    -o) object=${{words[i + 1]}} ;;
+  esac
+done
+source=${{source##*../}}
+case $source in
+  runtime/*.cpp | io/*.cpp | sched/*.cpp | samples/support/*.cpp)
+    source=${{source#samples/}}
+    for library in {libraries}; do
+      ar p "$library" "${{source//\\//_}}.o" >"$object" 2>/dev/null && [ -s "$object" ] && exit
+    done
+    ;;
+esac
+exec '{real}' "$@"
+"""
+
+# meson in play: what is configured and tested is written down.
+MESON = """\
+#!/usr/bin/env bash
+case $1 in
+  setup) mkdir -p "$2"; touch "$2/build.ninja"; echo "setup $2" >>'{log}' ;;
+  test) echo "test $3 ${{*: -1}} ${{WEFT_TEST_LONG:-}}" >>'{log}' ;;
+esac
+"""
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+class world:
+    """The copy, a directory beside it from which `dev` is called, and what stands on PATH."""
+
+    def __init__(self, folder, compiler, *libraries):
+        self.tree = folder / "a b" / "weft"
+        self.elsewhere = folder / "a b" / "else where"
+        self.compiler = pathlib.Path(compiler).name
+        self.log = folder / "log"
+        self.log.touch()
+        self.elsewhere.mkdir(parents=True)
+        shutil.copytree(compilers.ROOT, self.tree, symlinks=True, ignore=self.unwanted)
+        self.programs = folder / "programs"
+        script(self.programs / self.compiler,
+               COMPILER.format(log=self.log, real=shutil.which(compiler), libraries=shlex.join(
+                   str(pathlib.Path(library).resolve()) for library in libraries)))
+        for name in "apt-get", "sudo":
+            script(self.programs / name, "#!/bin/sh\necho a test installs nothing >&2\nexit 1\n")
+
+    @staticmethod
+    def unwanted(folder, names):
+        top = pathlib.Path(folder) == compilers.ROOT
+        return [name for name in names
+                if name == "__pycache__" or top and name in ("build", ".git", "demo-output")]
+
+    def dev(self, *arguments, program="../weft/dev", path=None, **variables):
+        """Calls `dev` from elsewhere: no terminal, no input."""
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in ("CI", "WERROR", "WEFT_TEST_LONG")}
+        environment |= {"CXX": self.compiler, "CCACHE_DISABLE": "1",
+                        "PATH": path or f"{self.programs}:{os.environ['PATH']}", **variables}
+        return subprocess.run([program, *arguments], cwd=self.elsewhere, env=environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=240, check=False, start_new_session=True)
+
+
+def succeeds(done, stdout=None):
+    assert done.returncode == 0, done
+    assert stdout is None or done.stdout == stdout, done
+
+
+def help_names_every_command(w):
+    for arguments in [], ["help"], ["--help"]:
+        done = w.dev(*arguments)
+        succeeds(done)
+        for command in ("demo", "samples", "run NAME", "test [--all]", "bench [FILTER]", "lint",
+                        "format", "install", "clean"):
+            assert f"\n  {command} " in done.stdout, (command, done)
+
+
+def an_unknown_command_is_refused(w):
+    done = w.dev("frobnicate")
+    assert done.returncode != 0 and "unknown command 'frobnicate'" in done.stderr, done
+    assert "usage:" in done.stderr and done.stdout == "", done
+
+
+def samples_lists_each_with_a_sentence(w):
+    done = w.dev("samples")
+    succeeds(done)
+    lines = dict(line.split(None, 1) for line in done.stdout.splitlines())
+    assert set(lines) == {path.stem for path in (w.tree / "samples").glob("*.cpp")}, done
+    for name, sentence in lines.items():
+        assert sentence[0].isupper() and sentence.endswith("."), (name, sentence)
+
+
+def an_unknown_sample_says_what_to_do(w):
+    for name in "nonesuch", "support/table":
+        done = w.dev("run", name)
+        assert done.returncode != 0 and "./dev samples" in done.stderr, done
+    done = w.dev("run")
+    assert done.returncode != 0 and "./dev samples" in done.stderr, done
+
+
+def without_apt_the_missing_packages_are_named(w):
+    programs = w.programs.with_name("few programs")
+    programs.mkdir()
+    for name in ("bash", "env", "dirname", "readlink", "basename", "cat", "id", "tr", "cut", "sed",
+                 "sort", "mktemp", "rm", "mkdir", "python3", "pkg-config"):
+        (programs / name).symlink_to(shutil.which(name))
+    done = w.dev("run", "hello", path=str(programs))
+    assert done.returncode != 0 and done.stdout == "", done
+    named = done.stderr.partition("please install (names as in Debian 12):")[2].split()
+    assert {"meson", "ninja-build"} <= set(named) and "python3" not in named, done
+
+
+def hello_is_built_and_run(w):
+    done = w.dev("run", "hello", "--workers", "2")
+    succeeds(done, "hello, world\n")
+    assert any(" ../../samples/hello.cpp" in line for line in w.log.read_text().splitlines()), done
+
+
+def a_second_run_builds_nothing(w):
+    built = w.log.read_text()
+    succeeds(w.dev("run", "hello"), "hello, world\n")
+    assert w.log.read_text() == built, w.log.read_text()[len(built):]
+
+
+def dev_works_through_a_link(w):
+    link = w.elsewhere / "a link"
+    link.symlink_to("../weft/dev")
+    succeeds(w.dev("run", "hello", program="./a link"), "hello, world\n")
+
+
+def a_sample_starts_where_its_caller_is(w):
+    program = w.tree / "build" / f"{w.compiler}-release" / "samples" / "hello"
+    script(program, '#!/bin/sh\npwd\nprintf "%s\\n" "$@"\n')  # newer than its sources: it stays
+    succeeds(w.dev("run", "hello", "-o", "a file"), f"{w.elsewhere}\n-o\na file\n")
+
+
+def test_all_covers_both_compilers_however_cxx_is_spelled(w):
+    """The sanitizers run with clang++-19, and one configuration has the long tests."""
+    programs, log = w.programs.with_name("play"), w.log.with_name("configurations")
+    script(programs / "meson", MESON.format(log=log))
+    script(programs / "clang++-19", f"#!/bin/sh\necho '{programs}/resources'\n")
+    script(programs / "resources/lib/linux/libclang_rt.asan.a", "")
+    script(programs / "python3", "#!/bin/sh\necho 1 passed, 0 failed\n")
+    for name in "ninja", "g++", "pkg-config", "clang-format-19", "clang-tidy-19", "apt-get", "sudo":
+        script(programs / name, "#!/bin/sh\n")
+    expected = {f"clang++-19-{kind}" for kind in ("release", "debug", "asan", "tsan")}
+    expected |= {"g++-release", "g++-debug"}
+    for cxx in "clang++-19", f"{programs}/clang++-19", "ccache clang++-19", "g++":
+        shutil.rmtree(w.tree / "build", ignore_errors=True)
+        log.write_text("")
+        done = w.dev("test", "--all", path=f"{programs}:{os.environ['PATH']}", CXX=cxx)
+        succeeds(done)
+        assert done.stdout.splitlines()[-1] == "7 passed, 0 failed", (cxx, done)
+        lines = [line.split() for line in log.read_text().splitlines()]
+        tested = [pathlib.Path(words[1]).name for words in lines if words[0] == "test"]
+        assert sorted(tested) == sorted(expected), (cxx, tested)
+        whole = [words for words in lines if words[0] == "test" and "toolchain" not in words]
+        assert [pathlib.Path(words[1]).name for words in whole] == [
+            f"{compilers.name(cxx.split())}-release"], (cxx, lines)
+        assert [words for words in lines if words[-1] == "1"] == whole, (cxx, lines)
+
+
+# In this order: the later ones use what was built before.
+TESTS = [help_names_every_command, an_unknown_command_is_refused,
+         samples_lists_each_with_a_sentence, an_unknown_sample_says_what_to_do,
+         without_apt_the_missing_packages_are_named, hello_is_built_and_run,
+         a_second_run_builds_nothing, dev_works_through_a_link,
+         a_sample_starts_where_its_caller_is,
+         test_all_covers_both_compilers_however_cxx_is_spelled]
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        w = world(pathlib.Path(folder).resolve(), *sys.argv[1:])
+        for test in TESTS:
+            test(w)
+            print(test.__name__.replace("_", " "), flush=True)
+
+
+if __name__ == "__main__":
+    main()
