@@ -52,6 +52,10 @@ public:
 
   [[nodiscard]] std::byte* data() const noexcept { return static_cast<std::byte*>(data_); }
   [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+  /// What is behind the first `offset` bytes. Shape: offset <= size().
+  [[nodiscard]] mutable_buffer from(std::size_t offset) const noexcept {
+    return {data() + offset, size_ - offset};
+  }
 
 private:
   void* data_;
@@ -59,7 +63,8 @@ private:
 };
 
 /// Bytes to be sent or written: whatever makes a mutable_buffer, the same as const,
-/// std::string_view, and string literals (without the zero at their end).
+/// std::string_view, and string literals. Any const array of char that ends in a zero is taken for
+/// a literal, and the zero left out: give binary data as {pointer, count} or std::array.
 ///
 /// Lifetime: refers; what it points at outlives the co_await.
 class const_buffer {
@@ -80,9 +85,12 @@ public:
     return static_cast<const std::byte*>(data_);
   }
   [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+  /// What is behind the first `offset` bytes. Shape: offset <= size().
+  [[nodiscard]] const_buffer from(std::size_t offset) const noexcept {
+    return {data() + offset, size_ - offset};
+  }
 
 private:
-  // A const array of char that ends in zero is taken for a literal, a writable one never.
   template <class Byte, std::size_t Size>
   static constexpr bool is_literal(Byte (&array)[Size]) noexcept {
     if constexpr (std::same_as<Byte, const char>)

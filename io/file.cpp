@@ -2,6 +2,7 @@
 #include "weft/io/file.hpp"
 
 #include "weft/io/path_operations.hpp"
+#include "weft/io/transfer_all.hpp"
 #include "weft/runtime/as_result.hpp"
 
 #include <liburing.h>
@@ -56,10 +57,14 @@ bool sensible(open_mode mode) noexcept {
 
 }  // namespace
 
-read_at_operation::read_at_operation(descriptor& d, std::uint64_t offset, mutable_buffer b) noexcept
+read_at_operation::read_at_operation(descriptor& d, std::uint64_t offset, mutable_buffer b,
+                                     int if_empty) noexcept
     : descriptor_operation(d, descriptor_use::shared), offset_(offset), data_(b.data()),
       size_(clamp_transfer(b.size())) {
-  if (b.size() == 0 || offset > offset_max) settle(-EINVAL);
+  if (offset > offset_max)
+    settle(-EINVAL);
+  else if (b.size() == 0)
+    settle(d.is_open() ? if_empty : -EBADF);
 }
 
 void read_at_operation::prepare_entry(ring_operation& op, io_uring_sqe& sqe) noexcept {
@@ -103,28 +108,19 @@ task<file> file::open_copied(std::string path, open_mode mode, unsigned permissi
 }
 
 task<> file::read_exact_at(std::uint64_t offset, mutable_buffer buffer) {
-  std::size_t done = 0;
-  while (done < buffer.size()) {
-    const mutable_buffer rest(buffer.data() + done, buffer.size() - done);
-    auto step = as_result(detail::read_at_operation(file_, offset + done, rest));
-    const result<std::size_t> moved = co_await step;
-    if (!moved) detail::throw_partial(moved.error(), done, "file::read_exact_at");
-    if (*moved == 0)
-      throw io_error(std::make_error_code(std::errc::no_message_available), done,
-                     "file::read_exact_at: the file ended");
-    done += *moved;
-  }
+  return detail::transfer_all(
+      [this, offset, buffer](std::size_t done) {
+        return detail::read_at_operation(file_, offset + done, buffer.from(done), 0);
+      },
+      buffer.size(), "file::read_exact_at", std::errc::no_message_available, "the file ended");
 }
 
 task<> file::write_all_at(std::uint64_t offset, const_buffer data) {
-  std::size_t done = 0;
-  while (done < data.size()) {
-    const const_buffer rest(data.data() + done, data.size() - done);
-    auto step = as_result(detail::write_at_operation(file_, offset + done, rest));
-    const result<std::size_t> moved = co_await step;
-    if (!moved) detail::throw_partial(moved.error(), done, "file::write_all_at");
-    done += *moved;
-  }
+  return detail::transfer_all(
+      [this, offset, data](std::size_t done) {
+        return detail::write_at_operation(file_, offset + done, data.from(done));
+      },
+      data.size(), "file::write_all_at", std::errc::io_error, "the kernel takes nothing");
 }
 
 task<std::uint64_t> file::size() {
@@ -147,7 +143,7 @@ task<std::string> file::read_all(std::size_t size_max) {
   for (;;) {
     if (done == all.size()) all.resize(done + std::max(piece_min, done / 2));
     const mutable_buffer rest(all.data() + done, all.size() - done);
-    detail::read_at_operation step(file_, done, rest);
+    detail::read_at_operation step(file_, done, rest, -EINVAL);
     const std::size_t moved = co_await step;
     if (moved == 0) break;
     done += moved;

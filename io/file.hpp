@@ -26,9 +26,11 @@ enum class open_mode : unsigned {
   append = 32,    // each write goes to the end, wherever it says
 };
 
+/// All flags of both.
 constexpr open_mode operator|(open_mode a, open_mode b) noexcept {
   return static_cast<open_mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
+/// Whether one of the flags of `flag` is in `set`.
 constexpr bool has(open_mode set, open_mode flag) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(flag)) != 0;
 }
@@ -39,7 +41,8 @@ class read_at_operation : public descriptor_operation<read_at_operation, std::si
 public:
   static constexpr const char* name = "file::read_at";
 
-  read_at_operation(descriptor& d, std::uint64_t offset, mutable_buffer b) noexcept;
+  /// `if_empty`: what comes of an empty buffer, 0 or -errno.
+  read_at_operation(descriptor& d, std::uint64_t offset, mutable_buffer b, int if_empty) noexcept;
 
   static void prepare_entry(ring_operation& op, io_uring_sqe& sqe) noexcept;
   result<std::size_t> success(int n) noexcept { return static_cast<std::size_t>(n); }
@@ -115,7 +118,7 @@ public:
   /// Source:   IORING_OP_READ (Linux 5.6), pread(2).
   [[nodiscard]] detail::read_at_operation read_at(std::uint64_t offset,
                                                   mutable_buffer buffer) noexcept {
-    return {file_, offset, buffer};
+    return {file_, offset, buffer, -EINVAL};
   }
 
   /// Fills the whole buffer.

@@ -3,6 +3,7 @@
 
 #include "weft/io/blocking.hpp"
 #include "weft/io/path_operations.hpp"
+#include "weft/runtime/as_result.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,6 +17,8 @@
 namespace weft::fs {
 
 namespace {
+
+using weft::detail::descriptor;
 
 file_type type_of(unsigned char d_type) noexcept {
   switch (d_type) {
@@ -83,41 +86,73 @@ struct directory_reader {
   }
 };
 
-// Some file systems leave it to us to find out what an entry is.
-task<> resolve_type(directory_entry& entry) {
-  task<file_status> asking = symlink_status(entry.path);
-  const file_status found = co_await std::move(asking);
-  if (found.type != file_type::not_found) entry.type = found.type;
+// Some file systems leave it to us to find out what an entry is. One that refuses stays unknown.
+task<std::error_code> resolve_type(directory_entry& entry) {
+  auto asking = as_result(symlink_status(entry.path));
+  const result<file_status> found = co_await asking;
+  if (!found) co_return found.error();
+  if (found->type != file_type::not_found) entry.type = found->type;
+  co_return std::error_code();
+}
+
+std::string with_slash(std::string path) {
+  if (!path.ends_with('/')) path += '/';
+  return path;
+}
+
+task<result<descriptor>> open_directory(const std::string& path) {
+  if (weft::detail::has_zero(path))
+    co_return failure{std::make_error_code(std::errc::invalid_argument)};
+  auto step = weft::detail::open_path(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY, 0);
+  const result<int> fd = co_await step;
+  if (!fd) co_return failure{fd.error()};
+  co_return descriptor(current_kernel(), *fd);
+}
+
+/// A directory below `root`. What was replaced by a link since we saw it does not lead us out of
+/// the tree.
+task<result<descriptor>> open_beneath(int root, const char* path) {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  weft::detail::path_operation step([root, path, &how](io_uring_sqe& sqe) noexcept {
+    io_uring_prep_openat2(&sqe, root, path, &how);
+  });
+  const result<int> fd = co_await step;
+  if (!fd) co_return failure{fd.error()};
+  co_return descriptor(current_kernel(), *fd);
 }
 
 /// The outcome as a value: what is wrong with one directory is no reason to end a walk.
-task<std::error_code> read_entries(std::string path, int flags, std::vector<directory_entry>& out) {
-  out.clear();
-  if (weft::detail::has_zero(path)) co_return std::make_error_code(std::errc::invalid_argument);
-  auto step = weft::detail::open_path(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | flags, 0);
-  const result<int> fd = co_await step;
-  if (!fd) co_return fd.error();
-  weft::detail::descriptor directory(current_kernel(), *fd);
-  const std::string prefix = path.ends_with('/') ? path : path + '/';
-  const directory_reader reader{&directory.kernel_used(), *fd, &prefix, &out};
+task<std::error_code> read_entries(descriptor& directory, std::string prefix,
+                                   std::vector<directory_entry>& out) {
+  const directory_reader reader{&directory.kernel_used(), directory.fd(), &prefix, &out};
   int more = 1;
   while (more > 0) {
-    task<int> reading = blocking(reader);
-    more = co_await std::move(reading);
+    auto reading = as_result(blocking(reader));
+    const result<int> read = co_await reading;
+    if (!read) co_return read.error();
+    more = *read;
   }
   if (more < 0) co_return std::error_code(-more, std::system_category());
   for (directory_entry& entry : out) {
     if (entry.type != file_type::unknown) continue;
-    task<> resolving = resolve_type(entry);
-    co_await std::move(resolving);
+    task<std::error_code> resolving = resolve_type(entry);
+    const std::error_code error = co_await std::move(resolving);
+    if (error == cancelled_code()) co_return error;
   }
   co_return std::error_code();
 }
 
 task<std::vector<directory_entry>> directory_entries_copied(std::string path) {
   std::vector<directory_entry> entries;
-  task<std::error_code> reading = read_entries(path, 0, entries);
-  const std::error_code error = co_await std::move(reading);
+  task<result<descriptor>> opening = open_directory(path);
+  result<descriptor> directory = co_await std::move(opening);
+  std::error_code error = directory.error();
+  if (directory) {
+    task<std::error_code> reading = read_entries(*directory, with_slash(path), entries);
+    error = co_await std::move(reading);
+  }
   if (error) weft::detail::throw_path_error(error, "fs::directory_entries", path);
   co_return entries;
 }
@@ -130,17 +165,33 @@ task<std::vector<directory_entry>> directory_entries(path_view path) {
 
 namespace detail {
 
-walker::walker(std::string root, walk_options options) : options_(options) {
+walker::walker(std::string root, walk_options options)
+    : options_(options), prefix_(with_slash(root).size()) {
   pending_.push_back(std::move(root));
+}
+
+task<std::error_code> walker::read(const std::string& path, std::vector<directory_entry>& entries) {
+  entries.clear();
+  if (!root_.is_open()) {
+    task<result<descriptor>> opening = open_directory(path);
+    result<descriptor> root = co_await std::move(opening);
+    if (!root) co_return root.error();
+    root_ = *std::move(root);
+    task<std::error_code> reading = read_entries(root_, with_slash(path), entries);
+    co_return co_await std::move(reading);
+  }
+  task<result<descriptor>> opening = open_beneath(root_.fd(), path.c_str() + prefix_);
+  result<descriptor> directory = co_await std::move(opening);
+  if (!directory) co_return directory.error();
+  task<std::error_code> reading = read_entries(*directory, with_slash(path), entries);
+  co_return co_await std::move(reading);
 }
 
 task<bool> walker::next(std::vector<directory_entry>& entries) {
   while (!pending_.empty()) {
     std::string path = std::move(pending_.back());
     pending_.pop_back();
-    // A directory that was replaced by a link since we saw it must not lead us out of the tree.
-    const int flags = std::exchange(at_root_, false) ? 0 : O_NOFOLLOW;
-    task<std::error_code> reading = read_entries(path, flags, entries);
+    task<std::error_code> reading = read(path, entries);
     const std::error_code error = co_await std::move(reading);
     if (error) {
       if (error == cancelled_code() || !options_.on_error)

@@ -3,10 +3,12 @@
 // The names in a directory, and below it. Linux has no ring operation for reading directories: that
 // part runs on a helper thread, as blocking() does it; opening and looking are submissions.
 
+#include "weft/io/descriptor.hpp"
 #include "weft/io/fs_status.hpp"
 #include "weft/io/function_ref.hpp"
 #include "weft/runtime/task_group.hpp"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -27,6 +29,7 @@ struct directory_entry {
   }
 };
 
+/// How walk() treats what it cannot read.
 struct walk_options {
   /// Told which directory could not be read, and why; the walk goes on without it. When there is
   /// none the walk ends with the error.
@@ -53,9 +56,12 @@ public:
   task<bool> next(std::vector<directory_entry>& entries);
 
 private:
+  task<std::error_code> read(const std::string& path, std::vector<directory_entry>& entries);
+
   std::vector<std::string> pending_;  // the next one is the last
   walk_options options_;
-  bool at_root_ = true;
+  weft::detail::descriptor root_;  // closed until the root has been opened
+  std::size_t prefix_;             // of every path below the root: the root's and a slash
 };
 
 template <class Visit>
@@ -99,6 +105,7 @@ template <class Visit>
   return detail::walk_with<std::decay_t<Visit>>(root.string(), options, std::forward<Visit>(visit));
 }
 
+/// The same, ended by the first directory that cannot be read.
 template <class Visit>
 [[nodiscard]] task<> walk(path_view root, Visit&& visit) {
   return walk(root, walk_options{}, std::forward<Visit>(visit));

@@ -3,6 +3,9 @@
 
 #include "weft/io/path_operations.hpp"
 
+#include <chrono>
+#include <cstdint>
+
 #include <sys/sysmacros.h>
 
 namespace weft::fs {
@@ -34,9 +37,16 @@ file_type type_of(unsigned mode) noexcept {
   }
 }
 
+/// File systems know times that 64 bits of nanoseconds do not hold.
+file_time time_from(const struct ::statx_timestamp& t) noexcept {
+  using std::chrono::nanoseconds;
+  constexpr std::int64_t second = 1'000'000'000;
+  if (t.tv_sec >= nanoseconds::max().count() / second) return file_time::max();
+  if (t.tv_sec <= nanoseconds::min().count() / second) return file_time::min();
+  return file_time(nanoseconds(t.tv_sec * second + t.tv_nsec));
+}
+
 file_status status_from(const struct ::statx& s) noexcept {
-  const std::chrono::seconds seconds(s.stx_mtime.tv_sec);
-  const std::chrono::nanoseconds rest(s.stx_mtime.tv_nsec);
   return {
       .type = type_of(s.stx_mode),
       .permissions = s.stx_mode & 07777u,
@@ -46,7 +56,7 @@ file_status status_from(const struct ::statx& s) noexcept {
       .links = s.stx_nlink,
       .owner = s.stx_uid,
       .group = s.stx_gid,
-      .modified = file_time(seconds + rest),
+      .modified = time_from(s.stx_mtime),
   };
 }
 

@@ -12,6 +12,7 @@
 
 namespace weft::fs {
 
+/// What kind of file a name stands for; the kinds are those of std::filesystem::file_type.
 enum class file_type : std::uint8_t {
   none,
   not_found,
@@ -25,6 +26,7 @@ enum class file_type : std::uint8_t {
   unknown,
 };
 
+/// When something happened to a file, by the system's clock.
 using file_time = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>;
 
 /// What stat(2) tells. Everything but `type` is zero when there is no file.
@@ -37,7 +39,7 @@ struct file_status {
   std::uint64_t links = 0;
   unsigned owner = 0;
   unsigned group = 0;
-  file_time modified{};
+  file_time modified{};  // clamped to what file_time holds: the years 1678 to 2261
 };
 
 /// What lies at `path`, at the end of symbolic links.

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <system_error>
 
 #include <poll.h>
 
@@ -21,6 +22,15 @@ constexpr std::uint64_t doorbell = 1;
 
 std::uint64_t address_of(ring_operation& op) noexcept {
   return reinterpret_cast<std::uintptr_t>(&op);
+}
+
+const queue_options& checked(const queue_options& options) {
+  if (options.entries != 0 && options.completions >= options.entries) return options;
+  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                          "weft cannot start: queue_options asks for " +
+                              std::to_string(options.entries) + " entries and " +
+                              std::to_string(options.completions) +
+                              " completions; at least one entry, and no fewer completions");
 }
 
 }  // namespace
@@ -51,7 +61,7 @@ void operation_list::remove(ring_operation& op) noexcept {
 }
 
 ring::ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options)
-    : kernel_(&k), worker_(&w), helpers_(helpers), queue_(k.open_queue(options)) {}
+    : kernel_(&k), worker_(&w), helpers_(helpers), queue_(k.open_queue(checked(options))) {}
 
 ring::~ring() { WEFT_ASSERT(in_flight_ == 0, "a ring was closed with operations in flight"); }
 
@@ -135,8 +145,9 @@ void ring::enter(bool wait, std::int64_t deadline_ns) noexcept {
   switch (-taken) {
   case ETIME:   // the deadline: the loop expires its timers
   case EINTR:   // a signal: the loop looks around and comes back
-  case EAGAIN:  // the kernel is short of memory, EBUSY: of room for completions. The entries stay
-  case EBUSY:   // in the queue; what has completed is reaped first, then they are handed over.
+  case EAGAIN:  // the kernel is short of memory (ENOMEM too), EBUSY: of room for completions. The
+  case ENOMEM:  // entries stay in the queue; what has completed is reaped first, then they are
+  case EBUSY:   // handed over.
     return;
   case EBADR:
     fatal("io_uring lost completions because the kernel was out of memory: tasks would hang");

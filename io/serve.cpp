@@ -41,6 +41,9 @@ remedy remedy_for(std::error_code code) noexcept {
   }
 }
 
+// Connections in a row that may fail before they are taken for more than bad luck.
+constexpr int failures_in_a_row = 100;
+
 constexpr std::chrono::milliseconds pause_min{10};
 constexpr std::chrono::milliseconds pause_max{1000};
 
@@ -52,14 +55,14 @@ void report(const serve_options& options, const std::exception& e) noexcept {
 
 task<tcp_stream> next_connection(tcp_listener& listener, serve_options options) {
   std::chrono::milliseconds pause = pause_min;
-  for (;;) {
+  for (int failures = 0;; ++failures) {
     auto step = as_result(listener.accept());
     result<tcp_stream> accepted = co_await step;
     if (accepted) co_return *std::move(accepted);
     const std::error_code code = accepted.error();
     const remedy what = remedy_for(code);
     if (what == remedy::none) throw_error(code, accept_operation::name);
-    if (what == remedy::pause) {
+    if (what == remedy::pause || failures >= failures_in_a_row) {
       report(options, std::system_error(code, "serve: accepting pauses"));
       sleep_operation wait = sleep_for(pause);
       co_await wait;

@@ -14,6 +14,7 @@
 
 namespace weft {
 
+/// Who hears of what goes wrong in serve().
 struct serve_options {
   /// Told what escaped a handler or made accepting pause; on a pool by several threads at once.
   /// Must not throw.
@@ -23,7 +24,7 @@ struct serve_options {
 namespace detail {
 
 /// The next connection. Goes on after errors that concern one connection only; pauses, longer each
-/// time in a row, when descriptors or memory have run out.
+/// time in a row, when descriptors or memory have run out, or when too many fail in a row.
 task<tcp_stream> next_connection(tcp_listener& listener, serve_options options);
 
 void report(const serve_options& options, const std::exception& e) noexcept;

@@ -28,10 +28,10 @@ endpoint address_of(descriptor& d, address_call get, const char* call) {
 
 }  // namespace
 
-descriptor open_socket(int family, int type, const char* call) {
+descriptor open_socket(const endpoint& e, int type, const char* call) {
   kernel& k = current_kernel();
-  const int fd = k.socket(family, type | SOCK_CLOEXEC, 0);
-  check(fd, call);
+  const int fd = k.socket(e.family(), type | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw_socket_error({-fd, std::system_category()}, call, e);
   return descriptor(k, fd);
 }
 

@@ -8,9 +8,9 @@
 
 namespace weft::detail {
 
-/// A socket that is closed on exec, from the kernel of this thread's scheduler.
-/// Errors:   system_error that begins with `call`.
-descriptor open_socket(int family, int type, const char* call);
+/// A socket for `e` that is closed on exec, from the kernel of this thread's scheduler.
+/// Errors:   system_error "call endpoint: reason".
+descriptor open_socket(const endpoint& e, int type, const char* call);
 
 /// Throws system_error "call endpoint: reason" (cancelled for cancelled_code()).
 [[noreturn]] void throw_socket_error(std::error_code code, const char* call, const endpoint& e);

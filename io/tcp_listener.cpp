@@ -17,7 +17,7 @@ void detail::accept_operation::prepare_entry(ring_operation& op, io_uring_sqe& s
 
 tcp_listener tcp_listener::bind(const endpoint& local, listen_options options) {
   constexpr const char* call = "tcp_listener::bind";
-  detail::descriptor socket = detail::open_socket(local.family(), SOCK_STREAM, call);
+  detail::descriptor socket = detail::open_socket(local, SOCK_STREAM, call);
   // A server that restarts takes its port back while old connections linger.
   detail::set_socket_option(socket, SOL_SOCKET, SO_REUSEADDR, 1, call);
   if (options.reuse_port) detail::set_socket_option(socket, SOL_SOCKET, SO_REUSEPORT, 1, call);

@@ -8,6 +8,7 @@
 
 namespace weft {
 
+/// How a listener listens.
 struct listen_options {
   bool reuse_port = false;  // several listeners share the port, the kernel spreads connections
   int backlog = 4096;       // connections that wait to be accepted; the system may bound it further

@@ -2,6 +2,7 @@
 #include "weft/io/tcp_stream.hpp"
 
 #include "weft/io/socket.hpp"
+#include "weft/io/transfer_all.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/error.hpp"
 
@@ -36,10 +37,10 @@ private:
 
 }  // namespace
 
-receive_operation::receive_operation(descriptor& d, mutable_buffer b) noexcept
+receive_operation::receive_operation(descriptor& d, mutable_buffer b, int if_empty) noexcept
     : descriptor_operation(d, descriptor_use::read), data_(b.data()),
       size_(clamp_transfer(b.size())) {
-  if (b.size() == 0) settle(-EINVAL);
+  if (b.size() == 0) settle(d.is_open() ? if_empty : -EBADF);
 }
 
 void receive_operation::prepare_entry(ring_operation& op, io_uring_sqe& sqe) noexcept {
@@ -74,8 +75,7 @@ result<void> shutdown_operation::finish() noexcept {
 }  // namespace detail
 
 task<tcp_stream> tcp_stream::connect(endpoint peer) {
-  detail::descriptor socket =
-      detail::open_socket(peer.family(), SOCK_STREAM, "tcp_stream::connect");
+  detail::descriptor socket = detail::open_socket(peer, SOCK_STREAM, "tcp_stream::connect");
   auto step = as_result(detail::connect_operation(socket, peer));
   const result<void> connected = co_await step;
   if (!connected) detail::throw_socket_error(connected.error(), "tcp_stream::connect", peer);
@@ -83,28 +83,17 @@ task<tcp_stream> tcp_stream::connect(endpoint peer) {
 }
 
 task<> tcp_stream::read_exact(mutable_buffer buffer) {
-  std::size_t done = 0;
-  while (done < buffer.size()) {
-    const mutable_buffer rest(buffer.data() + done, buffer.size() - done);
-    auto step = as_result(detail::receive_operation(socket_, rest));
-    const result<std::size_t> moved = co_await step;
-    if (!moved) detail::throw_partial(moved.error(), done, "tcp_stream::read_exact");
-    if (*moved == 0)
-      throw io_error(std::make_error_code(std::errc::no_message_available), done,
-                     "tcp_stream::read_exact: the stream ended");
-    done += *moved;
-  }
+  return detail::transfer_all(
+      [this, buffer](std::size_t done) {
+        return detail::receive_operation(socket_, buffer.from(done), 0);
+      },
+      buffer.size(), "tcp_stream::read_exact", std::errc::no_message_available, "the stream ended");
 }
 
 task<> tcp_stream::write_all(const_buffer data) {
-  std::size_t done = 0;
-  while (done < data.size()) {
-    const const_buffer rest(data.data() + done, data.size() - done);
-    auto step = as_result(detail::send_operation(socket_, rest));
-    const result<std::size_t> moved = co_await step;
-    if (!moved) detail::throw_partial(moved.error(), done, "tcp_stream::write_all");
-    done += *moved;
-  }
+  return detail::transfer_all(
+      [this, data](std::size_t done) { return detail::send_operation(socket_, data.from(done)); },
+      data.size(), "tcp_stream::write_all", std::errc::io_error, "the kernel takes nothing");
 }
 
 detail::shutdown_operation tcp_stream::shutdown(direction d) noexcept {

@@ -9,6 +9,7 @@
 #include "weft/io/descriptor_operation.hpp"
 #include "weft/runtime/task.hpp"
 
+#include <cerrno>
 #include <cstddef>
 #include <utility>
 
@@ -23,7 +24,8 @@ class receive_operation : public descriptor_operation<receive_operation, std::si
 public:
   static constexpr const char* name = "tcp_stream::read";
 
-  receive_operation(descriptor& d, mutable_buffer b) noexcept;
+  /// `if_empty`: what comes of an empty buffer, 0 or -errno.
+  receive_operation(descriptor& d, mutable_buffer b, int if_empty) noexcept;
 
   static void prepare_entry(ring_operation& op, io_uring_sqe& sqe) noexcept;
   result<std::size_t> success(int n) noexcept { return static_cast<std::size_t>(n); }
@@ -102,11 +104,12 @@ public:
   /// Cost:     one SQE, no allocation, no system call of its own.
   /// Source:   IORING_OP_RECV (Linux 5.6), recv(2).
   [[nodiscard]] detail::receive_operation read(mutable_buffer buffer) noexcept {
-    return {socket_, buffer};
+    return {socket_, buffer, -EINVAL};
   }
 
   /// Fills the whole buffer.
   ///
+  /// Shape:    any number of bytes; an empty buffer is full already.
   /// Errors:   io_error with transferred(): no_message_available when the stream ended before, else
   ///           those of read(); cancelled with transferred().
   /// Cost:     one frame from the worker's cache, one SQE for each piece that arrives.

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <new>
 #include <thread>
 
 #include <fcntl.h>
@@ -72,8 +74,10 @@ public:
 }  // namespace
 
 kernel& system_kernel() noexcept {
-  // Never destroyed: threads may still ask for the time while the program exits.
-  static linux_kernel* const only = new linux_kernel;
+  // Never destroyed: threads may still ask for the time while the program exits. In memory of its
+  // own: there is nothing that could fail.
+  alignas(linux_kernel) static std::byte memory[sizeof(linux_kernel)];
+  static linux_kernel* const only = ::new (memory) linux_kernel;
   return *only;
 }
 

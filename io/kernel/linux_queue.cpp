@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/kernel/linux_queue.hpp"
 
+#include "weft/io/kernel/fork_guard.hpp"
+#include "weft/runtime/assert.hpp"
+
 #include <liburing.h>
 
 #include <array>
@@ -29,9 +32,8 @@ namespace {
 char queue_memory;
 
 // The ring's flags from best to oldest; the first set that the kernel accepts is used.
-//   SINGLE_ISSUER, DEFER_TASKRUN (6.1): completions are worked on when the owner asks, not whenever
-//   a
-//                                      packet arrives: up to twice the throughput.
+//   SINGLE_ISSUER, DEFER_TASKRUN (6.1): completions are worked on when the owner asks, not
+//                                      whenever a packet arrives: up to twice the throughput.
 //   COOP_TASKRUN, TASKRUN_FLAG (5.19): no interrupt for completions; the flag says when to look.
 //   SUBMIT_ALL (5.18): one bad entry does not hold up the ones behind it.
 constexpr unsigned always = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
@@ -73,10 +75,10 @@ const char* likely_cause(int error) noexcept {
 
 class linux_queue final : public kernel_queue {
 public:
-  linux_queue(kernel& owner, const queue_options& options) : owner_(owner) {
+  linux_queue(kernel& owner, const queue_options& options, setup_call call) : owner_(owner) {
     doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (doorbell_ < 0) refuse("eventfd", errno);
-    const int error = set_up(options);
+    const int error = set_up(options, call);
     if (error != 0) {
       ::close(doorbell_);
       refuse("io_uring_setup", error);
@@ -96,7 +98,10 @@ public:
     ::close(doorbell_);
   }
 
-  io_uring& memory() noexcept override { return ring_; }
+  io_uring& memory() noexcept override {
+    refuse_in_forked_child();
+    return ring_;
+  }
 
   int enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept override {
     unsigned flags = IORING_ENTER_GETEVENTS | registered_;
@@ -122,6 +127,7 @@ public:
   }
 
   void ring_doorbell() noexcept override {
+    refuse_in_forked_child();
     const std::uint64_t one = 1;
     // Fails only when the counter is full: then the doorbell has been ringing for a long time.
     [[maybe_unused]] const ssize_t written = ::write(doorbell_, &one, sizeof one);
@@ -129,13 +135,21 @@ public:
   int doorbell_fd() const noexcept override { return doorbell_; }
 
 private:
-  int set_up(const queue_options& options) noexcept {
+  /// The queues are not mapped in a forked child (it would write into its parent's), and the
+  /// descriptors are its parent's rings and doorbells.
+  void refuse_in_forked_child() const noexcept {
+    if (here_.in_forked_child()) [[unlikely]]
+      fatal("a ring was used in a forked child, to which its parent's rings and threads do not "
+            "belong: there, call exec, or leave the task and run an event_loop or thread_pool "
+            "that is made after the fork");
+  }
+  int set_up(const queue_options& options, setup_call call) noexcept {
     int error = EINVAL;
     for (const unsigned flags : flag_sets) {
       io_uring_params parameters{};
       parameters.flags = flags;
       parameters.cq_entries = options.completions;
-      error = -io_uring_queue_init_params(options.entries, &ring_, &parameters);
+      error = -call(options.entries, &ring_, &parameters);
       if (error == EINVAL) continue;
       if (error == 0 && (ring_.features & needed_features) != needed_features) {
         io_uring_queue_exit(&ring_);
@@ -148,6 +162,7 @@ private:
 
   kernel& owner_;
   const std::thread::id opener_ = std::this_thread::get_id();
+  const fork_guard here_;
   io_uring ring_{};
   int doorbell_ = -1;
   unsigned registered_ = 0;
@@ -156,7 +171,12 @@ private:
 }  // namespace
 
 std::unique_ptr<kernel_queue> open_linux_queue(kernel& owner, const queue_options& options) {
-  return std::make_unique<linux_queue>(owner, options);
+  return open_linux_queue(owner, options, &io_uring_queue_init_params);
+}
+
+std::unique_ptr<kernel_queue> open_linux_queue(kernel& owner, const queue_options& options,
+                                               setup_call call) {
+  return std::make_unique<linux_queue>(owner, options, call);
 }
 
 }  // namespace weft::detail

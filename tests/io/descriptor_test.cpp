@@ -2,6 +2,11 @@
 #include "weft/io/descriptor.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/forwarding_kernel.hpp"
+#include "support/temporary_directory.hpp"
+#include "weft/io/file.hpp"
+#include "weft/io/fs_directory.hpp"
+#include "weft/io/tcp.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -10,9 +15,14 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -52,6 +62,35 @@ std::string last_words(Body body) {
   REQUIRE(::waitpid(child, &status, 0) == child);
   return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? text : std::string();
 }
+
+// Every open descriptor but the one that looks, and whether it is closed on exec.
+std::map<int, bool> descriptors_now() {
+  std::map<int, bool> all;
+  DIR* const open = ::opendir("/proc/self/fd");
+  if (open == nullptr) return all;
+  while (const dirent* const entry = ::readdir(open)) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] == '.' || fd == ::dirfd(open)) continue;
+    all.emplace(fd, (::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+  }
+  ::closedir(open);
+  return all;
+}
+
+// The real kernel, which looks at the descriptors of the process while a directory is read.
+class looking_kernel final : public forwarding_kernel {
+public:
+  std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override {
+    if (seen.empty()) {
+      seen = descriptors_now();
+      directory_seen = seen.contains(fd);
+    }
+    return forwarding_kernel::read_directory(fd, buffer, size);
+  }
+
+  std::map<int, bool> seen{};
+  bool directory_seen = false;
+};
 
 }  // namespace
 
@@ -167,6 +206,37 @@ TEST_SUITE("io/descriptor") {
         CHECK(ended);
         CHECK_FALSE(is_open(fd));
       }());
+    });
+  }
+
+  TEST_CASE("whatever is open while tasks run is closed when a child calls exec") {
+    on_both([](run_options options) {
+      const temporary_directory dir;
+      write_file(dir / "file", "text");
+      const std::map<int, bool> before = descriptors_now();
+      looking_kernel k;
+      options.kernel = &k;
+      run(options, [](std::filesystem::path path) -> task<> {
+        thread_pool other({.workers = 2});
+        tcp_listener listener = tcp_listener::bind("127.0.0.1:0");
+        const tcp_listener v6 = tcp_listener::bind("[::1]:0", {.reuse_port = true});
+        const tcp_stream client = co_await tcp_stream::connect(listener.local_endpoint());
+        const tcp_stream server = co_await listener.accept();
+        const file read = co_await file::open(path / "file");
+        const file written =
+            co_await file::open(path / "new", open_mode::write | open_mode::create);
+        auto pass = [](const fs::directory_entry&) {};
+        co_await fs::walk(path, pass);
+      }(dir.path()));
+      CHECK(k.directory_seen);
+      for (const auto& [fd, ignored] : before) k.seen.erase(fd);
+      // A ring and a doorbell for each worker here and there, two listeners, two ends of a
+      // connection, two files, the directory.
+      CHECK(k.seen.size() == 2 * options.workers + 2 * 2 + 2 + 2 + 2 + 1);
+      for (const auto& [fd, closed_on_exec] : k.seen) {
+        CAPTURE(fd);
+        CHECK(closed_on_exec);
+      }
     });
   }
 }

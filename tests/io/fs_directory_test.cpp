@@ -204,6 +204,27 @@ TEST_SUITE("io/fs_directory") {
     });
   }
 
+  TEST_CASE("a link in the place of a directory further up is not followed either") {
+    on_both([](const run_options& options) {
+      const temporary_directory dir;
+      std::filesystem::create_directories(dir / "tree" / "a" / "b");
+      std::filesystem::create_directories(dir / "outside" / "b");
+      write_file(dir / "outside" / "b" / "secret", "");
+      int secrets = 0;
+      auto visit = [&](const fs::directory_entry& e) {
+        secrets += e.name() == "secret";
+        if (e.name() != "b") return;  // a has been read, b is yet to come
+        std::filesystem::rename(dir / "tree" / "a", dir / "moved");
+        std::filesystem::create_directory_symlink("../outside", dir / "tree" / "a");
+      };
+      int reported = 0;
+      auto on_error = [&](const std::string&, std::error_code) { ++reported; };
+      run(options, fs::walk(dir / "tree", {.on_error = on_error}, visit));
+      CHECK(secrets == 0);
+      CHECK(reported == 1);
+    });
+  }
+
   TEST_CASE("what a visitor throws ends the walk") {
     on_both([](const run_options& options) {
       const temporary_directory dir;

@@ -7,10 +7,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 using namespace weft;
@@ -135,6 +138,21 @@ TEST_SUITE("io/fs_status") {
         c = co_await catching(fs::create_directory(path / "no" / "such"));
         CHECK(c.code == std::errc::no_such_file_or_directory);
       }(dir.path()));
+    });
+  }
+
+  TEST_CASE("a time that nanoseconds cannot count to is the last one that they can") {
+    on_both([](const run_options& options) {
+      const temporary_directory dir;
+      write_file(dir / "far", "");
+      const timespec far{.tv_sec = 20'000'000'000, .tv_nsec = 0};
+      const timespec times[2]{far, far};
+      REQUIRE(utimensat(AT_FDCWD, (dir / "far").c_str(), times, 0) == 0);
+      struct stat kept{};  // the file system may know a nearer end of time
+      REQUIRE(::stat((dir / "far").c_str(), &kept) == 0);
+      const fs::file_status found = run(options, fs::status(dir / "far"));
+      const auto seconds = found.modified.time_since_epoch() / std::chrono::seconds(1);
+      CHECK(seconds == std::min<std::int64_t>(kept.st_mtime, 9'223'372'036));
     });
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/helper_pool.hpp"
 
+#include "support/forwarding_kernel.hpp"
+
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -18,47 +20,19 @@ using weft::detail::helper_pool;
 namespace {
 
 // The real kernel, but threads can run out.
-class scarce_kernel final : public weft::kernel {
+class scarce_kernel final : public weft::tests::forwarding_kernel {
 public:
   explicit scarce_kernel(int threads) : threads_(threads) {}
 
   std::unique_ptr<weft::helper_thread> start_helper(void (*body)(void*), void* argument) override {
     if (threads_-- <= 0) throw std::system_error(EAGAIN, std::system_category());
     ++started;
-    return real_.start_helper(body, argument);
-  }
-
-  std::unique_ptr<weft::kernel_queue> open_queue(const weft::queue_options& o) override {
-    return real_.open_queue(o);
-  }
-  std::int64_t now() noexcept override { return real_.now(); }
-  int socket(int d, int t, int p) noexcept override { return real_.socket(d, t, p); }
-  int bind(int fd, const sockaddr* a, socklen_t n) noexcept override {
-    return real_.bind(fd, a, n);
-  }
-  int listen(int fd, int n) noexcept override { return real_.listen(fd, n); }
-  int shutdown(int fd, int how) noexcept override { return real_.shutdown(fd, how); }
-  int close(int fd) noexcept override { return real_.close(fd); }
-  int set_option(int fd, int l, int n, const void* v, socklen_t s) noexcept override {
-    return real_.set_option(fd, l, n, v, s);
-  }
-  int get_option(int fd, int l, int n, void* v, socklen_t* s) noexcept override {
-    return real_.get_option(fd, l, n, v, s);
-  }
-  int local_address(int fd, sockaddr* a, socklen_t* n) noexcept override {
-    return real_.local_address(fd, a, n);
-  }
-  int peer_address(int fd, sockaddr* a, socklen_t* n) noexcept override {
-    return real_.peer_address(fd, a, n);
-  }
-  std::ptrdiff_t read_directory(int fd, void* b, std::size_t n) noexcept override {
-    return real_.read_directory(fd, b, n);
+    return forwarding_kernel::start_helper(body, argument);
   }
 
   int started = 0;
 
 private:
-  weft::kernel& real_ = weft::system_kernel();
   int threads_;
 };
 

@@ -123,7 +123,7 @@ TEST_SUITE("io/ring") {
   }
 
   TEST_CASE("an enter that fails at every k-th call loses and repeats nothing") {
-    for (const int error : {EINTR, EAGAIN, EBUSY, ETIME}) {
+    for (const int error : {EINTR, EAGAIN, ENOMEM, EBUSY, ETIME}) {
       for (const std::uint64_t k : {2u, 3u, 7u}) {
         CAPTURE(error);
         CAPTURE(k);
@@ -137,7 +137,7 @@ TEST_SUITE("io/ring") {
   }
 
   TEST_CASE("an enter that fails at any one call loses and repeats nothing") {
-    for (const int error : {EINTR, EAGAIN, EBUSY})
+    for (const int error : {EINTR, EAGAIN, ENOMEM, EBUSY})
       for (std::uint64_t k = 1; k <= 24; ++k) {
         CAPTURE(error);
         CAPTURE(k);

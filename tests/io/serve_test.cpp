@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/caught.hpp"
+#include "support/test_kernel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/when_all.hpp"
@@ -15,11 +16,13 @@
 #include <cstddef>
 #include <ctime>
 #include <functional>
+#include <initializer_list>
 #include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -31,6 +34,7 @@ using namespace weft;
 using weft::tests::catching;
 using weft::tests::caught;
 using weft::tests::on_both;
+using weft::tests::test_kernel;
 
 namespace {
 
@@ -87,6 +91,36 @@ int in_child(Body body) {
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// A kernel in the process whose first accepts fail, and when each was made.
+class failing_accepts {
+public:
+  explicit failing_accepts(std::vector<int> errors) : errors_(std::move(errors)) {
+    kernel.on_entry = [this](const io_uring_sqe& entry) -> test_kernel::entry_plan {
+      if (entry.opcode != IORING_OP_ACCEPT) return {};
+      made_at_.push_back(std::chrono::nanoseconds(kernel.now() - test_kernel::first_instant));
+      if (made_at_.size() > errors_.size() || errors_[made_at_.size() - 1] == 0) return {};
+      return {.result = -errors_[made_at_.size() - 1]};
+    };
+  }
+  failing_accepts(const failing_accepts&) = delete;
+  failing_accepts& operator=(const failing_accepts&) = delete;
+
+  // When no scheduler runs.
+  const std::vector<std::chrono::nanoseconds>& made_at() const noexcept { return made_at_; }
+
+  test_kernel kernel;
+
+private:
+  std::vector<int> errors_;  // 0: as usual
+  std::vector<std::chrono::nanoseconds> made_at_;
+};
+
+std::vector<std::chrono::nanoseconds> milliseconds(std::initializer_list<int> counts) {
+  std::vector<std::chrono::nanoseconds> times;
+  for (const int n : counts) times.push_back(std::chrono::milliseconds(n));
+  return times;
 }
 
 }  // namespace
@@ -209,6 +243,94 @@ TEST_SUITE("io/serve") {
     };
     run({.workers = 2}, with_server(busy, client));
     CHECK(threads.size() == 2);
+  }
+
+  TEST_CASE("accepting goes on at once after what happened to one connection") {
+    on_both([](run_options options) {
+      for (const int error : {ECONNABORTED, EPROTO, EPERM, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
+                              EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EINTR}) {
+        CAPTURE(error);
+        failing_accepts accepts({error, error, error});
+        options.kernel = &accepts.kernel;
+        std::atomic<int> reported = 0;
+        auto on_error = [&](const std::exception&) { ++reported; };
+        auto client = [](endpoint where) -> task<> {
+          const std::string answer = co_await ask(where, "hello");
+          CHECK(answer == "hello");
+        };
+        run(options, with_server(echo, client, {.on_error = on_error}));
+        CHECK(reported == 0);
+        CHECK(accepts.made_at() == milliseconds({0, 0, 0, 0, 0}));
+      }
+    });
+  }
+
+  TEST_CASE("accepting pauses, longer each time in a row, when resources have run out") {
+    on_both([](run_options options) {
+      for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
+        CAPTURE(error);
+        std::vector<int> errors(9, error);
+        errors.push_back(0);  // a connection: the next pause is a short one again
+        errors.push_back(error);
+        errors.push_back(error);
+        failing_accepts accepts(errors);
+        options.kernel = &accepts.kernel;
+        std::atomic<int> reported = 0;
+        std::atomic<int> expected = 0;
+        auto on_error = [&](const std::exception& e) {
+          ++reported;
+          const auto* s = dynamic_cast<const std::system_error*>(&e);
+          if (s != nullptr && s->code() == std::error_code(error, std::system_category()))
+            ++expected;
+        };
+        auto client = [](endpoint where) -> task<> {
+          const std::string first = co_await ask(where, "hello");
+          CHECK(first == "hello");
+          const std::string second = co_await ask(where, "again");
+          CHECK(second == "again");
+        };
+        run(options, with_server(echo, client, {.on_error = on_error}));
+        CHECK(reported == 11);
+        CHECK(expected == 11);
+        CHECK(accepts.made_at() == milliseconds({0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270,
+                                                 3270, 3280, 3300, 3300}));
+      }
+    });
+  }
+
+  TEST_CASE("an error that no waiting mends ends the server, and its connections first") {
+    on_both([](run_options options) {
+      for (const int error : {EBADF, EINVAL, ENOTSOCK, EFAULT}) {
+        CAPTURE(error);
+        failing_accepts accepts({0, error});
+        options.kernel = &accepts.kernel;
+        caught ended;
+        std::atomic<int> reported = 0;
+        std::atomic<int> joined = 0;
+        auto on_error = [&](const std::exception&) { ++reported; };
+        auto wait_for_ever = [&](tcp_stream stream) -> task<> {
+          struct leaving {
+            std::atomic<int>* count;
+            ~leaving() { ++*count; }
+          };
+          const leaving guard{&joined};
+          char buf[1];
+          co_await stream.read(buf);
+        };
+        auto main = [&]() -> task<> {
+          tcp_listener listener = tcp_listener::bind("127.0.0.1:0");
+          const tcp_stream client = co_await tcp_stream::connect(listener.local_endpoint());
+          task<> server = serve(listener, wait_for_ever, {.on_error = on_error});
+          ended = co_await catching(std::move(server));
+          CHECK(joined == 1);
+        };
+        run(options, main());
+        CHECK(ended.code == std::error_code(error, std::system_category()));
+        CHECK(ended.what.find("accept") != std::string::npos);
+        CHECK(reported == 0);
+        CHECK(accepts.made_at() == milliseconds({0, 0}));
+      }
+    });
   }
 
   TEST_CASE("without descriptors the server pauses, and goes on when there are some again") {

@@ -12,15 +12,21 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
-#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 using namespace weft;
@@ -92,21 +98,27 @@ void reset(tcp_stream stream, int fd) {
   stream = {};
 }
 
-// The newest descriptor of the process whose local port is `port`.
-int descriptor_of(const tcp_stream& stream) {
-  const endpoint wanted = stream.local_endpoint();
+int option_of(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  REQUIRE(::getsockopt(fd, level, name, &value, &size) == 0);
+  return value;
+}
+
+// The descriptor of the process that is bound to `wanted`, and listens or is connected.
+int descriptor_of(const endpoint& wanted, bool listens) {
   for (int fd = 0; fd < 1024; ++fd) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
     auto* const address = reinterpret_cast<sockaddr*>(&storage);
     if (::getsockname(fd, address, &size) != 0 || address->sa_family != AF_INET) continue;
-    sockaddr_storage peer{};
-    socklen_t peer_size = sizeof peer;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) continue;
+    if ((option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) != 0) != listens) continue;
     if (endpoint::from_native(*address, size) == wanted) return fd;
   }
   return -1;
 }
+int descriptor_of(const tcp_stream& s) { return descriptor_of(s.local_endpoint(), false); }
+int descriptor_of(const tcp_listener& l) { return descriptor_of(l.local_endpoint(), true); }
 
 struct failure_of_a_sibling {};
 
@@ -360,21 +372,34 @@ TEST_SUITE("io/tcp") {
     });
   }
 
-  TEST_CASE("options are set on the socket") {
+  TEST_CASE("options are set on the socket, and taken back") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {
         pair p = co_await connected();
-        p.client.set_nodelay(true);
-        p.client.set_keepalive(true);
         const int fd = descriptor_of(p.client);
-        int value = 0;
-        socklen_t size = sizeof value;
-        CHECK(::getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &size) == 0);
-        CHECK(value != 0);
-        CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-        CHECK((::fcntl(descriptor_of(p.server), F_GETFD) & FD_CLOEXEC) != 0);
+        for (const bool on : {true, false, true}) {
+          CAPTURE(on);
+          p.client.set_nodelay(on);
+          CHECK((option_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0) == on);
+          p.client.set_keepalive(on);
+          CHECK((option_of(fd, SOL_SOCKET, SO_KEEPALIVE) != 0) == on);
+        }
+        // The system counts its own needs in, and has bounds: twice what was asked for.
+        p.client.set_send_buffer(40'000);
+        CHECK(option_of(fd, SOL_SOCKET, SO_SNDBUF) == 80'000);
+        p.client.set_receive_buffer(30'000);
+        CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) == 60'000);
       }());
     });
+  }
+
+  TEST_CASE("a listener takes its port back at once, and shares it when it is told to") {
+    const nothing_left_behind guard;
+    const tcp_listener alone = tcp_listener::bind("127.0.0.1:0");
+    const tcp_listener shared = tcp_listener::bind("127.0.0.1:0", {.reuse_port = true});
+    CHECK(option_of(descriptor_of(alone), SOL_SOCKET, SO_REUSEADDR) == 1);
+    CHECK(option_of(descriptor_of(alone), SOL_SOCKET, SO_REUSEPORT) == 0);
+    CHECK(option_of(descriptor_of(shared), SOL_SOCKET, SO_REUSEPORT) == 1);
   }
 
   TEST_CASE("a read, an accept and a write are cancelled when a sibling fails") {
@@ -544,6 +569,113 @@ TEST_SUITE("io/tcp") {
         CHECK(none == 0);
       }());
     });
+  }
+
+  TEST_CASE("bytes received while a cancel is on its way are delivered, never lost") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        pair p = co_await connected();
+        const int client = descriptor_of(p.client);
+        std::string sent;
+        std::string got;
+        int delivered = 0;
+        int refused = 0;
+        constexpr int rounds = 1000;
+        for (int round = 0; round < rounds; ++round) {
+          const std::string piece = "<" + std::to_string(round) + ">";
+          auto read = [&]() -> task<> {
+            char buf[256];
+            const result<std::size_t> r = co_await as_result(p.server.read(buf));
+            if (r) {
+              got.append(buf, *r);
+              ++delivered;
+            } else if (r.error() == std::errc::operation_canceled) {
+              ++refused;
+            }
+          };
+          auto body = [&](task_group& group) -> task<> {
+            group.spawn(read);
+            for (int i = 0; i < round % 4; ++i) co_await yield();
+            // The bytes and the cancel reach the ring in one turn, in either order, or the bytes a
+            // turn before.
+            if (round % 3 == 0) group.cancel();
+            if (round % 3 == 2)
+              co_await p.client.write_all(piece);
+            else
+              REQUIRE(::send(client, piece.data(), piece.size(), MSG_NOSIGNAL) ==
+                      static_cast<ssize_t>(piece.size()));
+            sent += piece;
+            group.cancel();
+          };
+          co_await with_task_group(body);
+        }
+        CHECK(delivered + refused == rounds);
+        CHECK(delivered > 0);
+        co_await p.client.shutdown();
+        char buf[4096];
+        while (auto n = co_await p.server.read(buf)) got.append(buf, n);
+        CHECK(got == sent);
+      }());
+    });
+  }
+
+  TEST_CASE("a read that one worker submitted resumes on another when the first is busy") {
+    // Two reads are submitted on one worker and completed in one turn, while a task keeps the other
+    // worker busy. The first to be resumed computes until the second has been: that can only be
+    // done by the other worker, which is free by then.
+    run({.workers = 2}, []() -> task<> {
+      struct reader {
+        tcp_stream client{};
+        tcp_stream server{};
+        std::thread::id submitted{};
+        std::thread::id resumed{};
+        std::string got{};
+      };
+      std::array<reader, 2> readers;
+      for (reader& r : readers) {
+        pair p = co_await connected();
+        r.client = std::move(p.client);
+        r.server = std::move(p.server);
+      }
+      for (int round = 0; round < 20; ++round) {
+        std::atomic<bool> busy = false;
+        std::atomic<int> resumed = 0;
+        const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        const auto compute_until = [give_up](auto condition) {
+          while (!condition() && std::chrono::steady_clock::now() < give_up)
+            std::this_thread::yield();
+        };
+        auto keep_busy = [&]() -> task<> {
+          busy = true;
+          compute_until([&] { return resumed != 0; });
+          co_return;
+        };
+        auto read = [&](reader& r) -> task<> {
+          char buf[16];
+          r.submitted = std::this_thread::get_id();
+          const std::size_t n = co_await r.server.read(buf);
+          r.resumed = std::this_thread::get_id();
+          r.got.assign(buf, n);
+          if (resumed++ == 0) compute_until([&] { return resumed == 2; });
+        };
+        auto body = [&](task_group& group) -> task<> {
+          for (std::size_t i = 0; i < readers.size(); ++i) {
+            reader& r = readers[i];
+            co_await r.client.write_all(std::to_string(2 * round + static_cast<int>(i)));
+            pollfd arrived{.fd = descriptor_of(r.server), .events = POLLIN, .revents = 0};
+            REQUIRE(::poll(&arrived, 1, 20'000) == 1);
+          }
+          group.spawn(keep_busy);
+          compute_until([&] { return busy.load(); });
+          for (reader& r : readers) group.spawn(read, std::ref(r));
+        };
+        co_await with_task_group(body);
+        CHECK(readers[0].submitted == readers[1].submitted);
+        CHECK(readers[0].resumed != readers[1].resumed);
+        for (std::size_t i = 0; i < readers.size(); ++i)
+          CHECK(readers[i].got == std::to_string(2 * round + static_cast<int>(i)));
+      }
+    }());
   }
 
   TEST_CASE("a connection accepted while a cancel is on its way is delivered, never lost") {

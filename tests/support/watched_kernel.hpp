@@ -4,7 +4,7 @@
 // place.
 
 #include "support/enter_faults.hpp"
-#include "weft/io/kernel/kernel.hpp"
+#include "support/forwarding_kernel.hpp"
 
 #include <liburing.h>
 
@@ -17,7 +17,7 @@
 
 namespace weft::tests {
 
-class watched_kernel final : public kernel {
+class watched_kernel final : public forwarding_kernel {
 public:
   enter_fault on_enter{};  // set before a scheduler opens a queue
 
@@ -26,35 +26,7 @@ public:
   std::atomic<std::uint64_t> overflows{0};  // enters that left completions behind in the kernel
 
   std::unique_ptr<kernel_queue> open_queue(const queue_options& options) override {
-    return std::make_unique<queue>(*this, real_.open_queue(options));
-  }
-  std::int64_t now() noexcept override { return real_.now(); }
-  std::unique_ptr<helper_thread> start_helper(void (*body)(void*), void* argument) override {
-    return real_.start_helper(body, argument);
-  }
-  int socket(int domain, int type, int protocol) noexcept override {
-    return real_.socket(domain, type, protocol);
-  }
-  int bind(int fd, const sockaddr* address, socklen_t length) noexcept override {
-    return real_.bind(fd, address, length);
-  }
-  int listen(int fd, int backlog) noexcept override { return real_.listen(fd, backlog); }
-  int shutdown(int fd, int how) noexcept override { return real_.shutdown(fd, how); }
-  int close(int fd) noexcept override { return real_.close(fd); }
-  int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept override {
-    return real_.set_option(fd, level, name, value, size);
-  }
-  int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept override {
-    return real_.get_option(fd, level, name, value, size);
-  }
-  int local_address(int fd, sockaddr* address, socklen_t* length) noexcept override {
-    return real_.local_address(fd, address, length);
-  }
-  int peer_address(int fd, sockaddr* address, socklen_t* length) noexcept override {
-    return real_.peer_address(fd, address, length);
-  }
-  std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override {
-    return real_.read_directory(fd, buffer, size);
+    return std::make_unique<queue>(*this, forwarding_kernel::open_queue(options));
   }
 
 private:
@@ -86,8 +58,6 @@ private:
     watched_kernel& kernel_;
     const std::unique_ptr<kernel_queue> real_;
   };
-
-  kernel& real_ = system_kernel();
 };
 
 }  // namespace weft::tests

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "mutants.hpp"
+
+#include <algorithm>
+
+namespace weft::explore {
+
+namespace {
+
+// A short look is enough to come by every site.
+std::vector<site> sites_of(std::span<const exploration> explorations,
+                           std::initializer_list<std::string_view> files) {
+  std::vector<site> all;
+  for (const exploration& e : explorations) {
+    options how = e.how;
+    how.preemptions = 1;
+    how.random_executions = 0;
+    for (const site& s : run(how, e.set_up).sites) {
+      const std::string_view file = s.where.file_name();
+      const bool wanted = std::any_of(files.begin(), files.end(),
+                                      [&](std::string_view f) { return file.ends_with(f); });
+      const bool known = std::any_of(all.begin(), all.end(), [&](const site& other) {
+        return same_place(other.where, s.where);
+      });
+      if (wanted && !known) all.push_back(s);
+    }
+  }
+  return all;
+}
+
+bool is_excused(std::string_view weakened, std::span<const excuse> excuses) {
+  return std::any_of(excuses.begin(), excuses.end(),
+                     [&](const excuse& e) { return weakened.starts_with(e.weakened); });
+}
+
+bool is_noticed(const mutation& m, std::span<const exploration> explorations, bool excused) {
+  return std::any_of(explorations.begin(), explorations.end(), [&](const exploration& e) {
+    options how = e.how;
+    how.random_executions = 0;
+    // An exploration that finds nothing goes to its end: where none is expected to find anything,
+    // a shorter one.
+    if (excused && how.preemptions != 0) --how.preemptions;
+    return run_mutant(how, m, e.set_up).failed;
+  });
+}
+
+}  // namespace
+
+std::string verdict::text() const {
+  std::string lines;
+  for (const std::string& w : wrong) lines += w + "\n";
+  return lines;
+}
+
+verdict weaken_each(std::span<const exploration> explorations,
+                    std::initializer_list<std::string_view> files,
+                    std::span<const excuse> excuses) {
+  verdict v;
+  for (const mutation& m : weakenings(sites_of(explorations, files))) {
+    const std::string weakened = m.name();
+    const bool excused = is_excused(weakened, excuses);
+    const bool noticed = is_noticed(m, explorations, excused);
+    if (noticed) ++v.noticed;
+    if (noticed == excused)
+      v.wrong.push_back(weakened + (excused ? ": excused, but noticed" : ": not noticed"));
+  }
+  return v;
+}
+
+}  // namespace weft::explore
