@@ -22,11 +22,20 @@ namespace detail {
 template <class Operation>
 class operation_as_result final : public Operation {
 public:
+  using value_type = result<typename Operation::value_type>;
+
   explicit operation_as_result(Operation&& o) : Operation(std::move(o)) {}
 
-  result<typename Operation::value_type>
-  await_resume() noexcept(noexcept(std::declval<Operation&>().outcome())) {
-    return Operation::outcome();
+  value_type await_resume() noexcept(noexcept(std::declval<Operation&>().outcome())) {
+    if constexpr (noexcept(std::declval<Operation&>().outcome())) {
+      return Operation::outcome();
+    } else {  // a join_handle: what its task threw
+      try {
+        return Operation::outcome();
+      } catch (const std::system_error& e) {
+        return failure{e.code()};
+      }
+    }
   }
 };
 
@@ -46,8 +55,10 @@ public:
       if constexpr (std::is_void_v<T>) {
         task_access::finished(task_).take();
         return {};
-      } else {
+      } else if constexpr (std::is_reference_v<T>) {
         return result<T>(task_access::finished(task_).take());
+      } else {
+        return result<T>(std::in_place, task_access::finished(task_).take());
       }
     } catch (const std::system_error& e) {
       return failure{e.code()};
@@ -68,19 +79,22 @@ private:
 ///
 /// Shape:    an operation, a task or a join_handle.
 /// Returns:  result<T>; a cancel is errc::operation_canceled.
-/// Errors:   exceptions other than system_error and cancelled pass through (tasks only).
+/// Errors:   exceptions other than system_error and cancelled pass through (of tasks and handles).
 /// Cost:     nothing beside the await itself; no throw on the way of an operation.
 template <class Operation>
-  requires std::derived_from<Operation, detail::operation_tag>
+  requires std::derived_from<Operation, detail::operation_tag> &&
+           requires(Operation& o) { o.outcome(); }
 [[nodiscard]] detail::operation_as_result<Operation> as_result(Operation&& op) {
   return detail::operation_as_result<Operation>(std::forward<Operation>(op));
 }
 
+/// The same for a task.
 template <class T>
 [[nodiscard]] detail::task_as_result<T> as_result(task<T>&& t) noexcept {
   return detail::task_as_result<T>(std::move(t));
 }
 
+/// The same for a spawned task; the handle outlives the co_await.
 template <class T>
 [[nodiscard]] auto as_result(const join_handle<T>& handle) {
   return as_result(handle.operator co_await());

@@ -105,7 +105,7 @@ template <class T>
 class channel_state {
 public:
   explicit channel_state(std::size_t n)
-      : slots_(n == 0 ? nullptr : std::make_unique<slot[]>(n)), capacity_(n) {}
+      : slots_(n == 0 ? nullptr : std::make_unique_for_overwrite<slot[]>(n)), capacity_(n) {}
   ~channel_state() {
     for (; count_ != 0; --count_) std::destroy_at(take_slot());
   }
@@ -304,6 +304,7 @@ private:
   std::shared_ptr<detail::channel_state<T>> state_;
 };
 
+/// Both ends of a channel, to be taken apart by a structured binding.
 template <class T>
 struct channel_ends {
   channel_sender<T> sender;

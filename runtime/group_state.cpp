@@ -9,7 +9,7 @@
 namespace weft::detail {
 
 void group_state::failed(const std::exception_ptr& e) noexcept {
-  if (stop_requested() && is_cancelled(e)) return;
+  if (stop_is_under_way() && is_cancelled(e)) return;
   {
     const std::lock_guard guard(lock_);
     if (first_ == nullptr) {

@@ -55,7 +55,7 @@ public:
   /// Thread: any, while the caller holds the scope.
   void failed(const std::exception_ptr& e) noexcept;
 
-  /// The coroutine that opened it, null for a run.
+  /// The coroutine that opened it, null for the main task of a run.
   promise_base* opener() const noexcept { return opener_; }
   /// The first failure. Thread: whoever joined it.
   const std::exception_ptr& first_failure() const noexcept { return first_; }
@@ -75,8 +75,15 @@ struct group_join : waiter, operation_tag {
   explicit group_join(group_state& g) noexcept
       : waiter([](operation&, worker&) noexcept { return false; }), group(&g) {}
 
-  bool await_ready() noexcept { return group->try_close(); }
+  bool await_ready() noexcept {
+    closed = group->try_close();
+    return closed && current_worker()->spend();
+  }
   void await_suspend(std::coroutine_handle<>) noexcept {
+    if (closed) {  // the budget is gone
+      current_worker()->ready(*this);
+      return;
+    }
     group_state& g = *group;
     strand& s = strand_of(*promise);
     g.joiner = this;
@@ -89,6 +96,7 @@ struct group_join : waiter, operation_tag {
   static void wake(cancel_scope& s) noexcept { static_cast<group_state&>(s).joiner->complete(); }
 
   group_state* group;
+  bool closed = false;  // no child was left
 };
 
 }  // namespace detail

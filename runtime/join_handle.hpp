@@ -6,8 +6,12 @@
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/child.hpp"
 #include "weft/runtime/operation.hpp"
+#include "weft/runtime/scope.hpp"
 
 #include <cerrno>
+#include <concepts>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 
 namespace weft {
@@ -37,10 +41,14 @@ public:
       if constexpr (std::is_void_v<T>) {
         child_->take();
         return {};
-      } else {
+      } else if constexpr (std::is_reference_v<T>) {
         return result<T>(child_->take());
+      } else {
+        return result<T>(std::in_place, child_->take());
       }
     } catch (const cancelled&) {
+      // It may have been this strand's own stop that ended the child first.
+      if (strand_of(*this->promise).scope().stop_is_under_way()) return failure{cancelled_code()};
       return failure{std::error_code(ECANCELED, std::system_category())};
     }
   }
@@ -73,19 +81,45 @@ public:
   }
 
   /// True once the task has ended.
-  bool done() const noexcept { return child_->done(); }
+  bool done() const noexcept { return child().done(); }
 
   detail::join_operation<T> operator co_await() const noexcept {
-    WEFT_ASSERT(child_ != nullptr, "this join_handle is empty: it was moved from");
-    return detail::join_operation<T>(*child_);
+    return detail::join_operation<T>(child());
   }
 
 private:
   friend task_group;
 
+  detail::child_promise<T>& child() const noexcept {
+    WEFT_ASSERT(child_ != nullptr, "this join_handle is empty: it was moved from");
+    return *child_;
+  }
+
   explicit join_handle(detail::child_promise<T>& c) noexcept : child_(&c) { c.add_owner(); }
 
   detail::child_promise<T>* child_;
 };
+
+namespace detail {
+
+/// On g++ 12, what spawn gives for a temporary lambda whose captures have destructors.
+template <class T>
+class named_join_handle : public join_handle<T> {
+public:
+  explicit named_join_handle(join_handle<T>&& h) noexcept : join_handle<T>(std::move(h)) {}
+
+  join_operation<T> operator co_await() const& noexcept {
+    return join_handle<T>::operator co_await();
+  }
+  template <class U = T>
+  join_operation<U> operator co_await() && noexcept {
+    static_assert(!std::same_as<U, U>,
+                  "weft: name the handle first (auto child = group.spawn(...); co_await child): "
+                  "g++ 12 destroys the captures of a temporary lambda twice in a co_await");
+    return join_handle<T>::operator co_await();
+  }
+};
+
+}  // namespace detail
 
 }  // namespace weft

@@ -4,11 +4,13 @@
 // calls between two resumes. Cold by design: wake-ups within a scheduler don't come this way.
 //
 //   M1: push publishes the node (seq_cst CAS) -> drain takes the list (acquire exchange): hands
-//   over
-//       the node and what its sender wrote before.
-//   M2: push (seq_cst) then read of the parking word | parking word (seq_cst) then empty()
-//   (seq_cst):
+//       over the node and what its sender wrote before.
+//   M2: push (seq_cst), then the sender reads the idle word (seq_cst)
+//       | a worker announces its sleep there (seq_cst), then asks empty() (seq_cst):
 //       either the sender sees the sleeper or the sleeper sees the message.
+//   Who sends to one worker unparks it after the push: the parker's word hands the push over.
+
+#include "weft/runtime/atomics.hpp"
 
 #include <atomic>
 
@@ -22,7 +24,8 @@ struct message {
 };
 
 /// Many senders, one receiver, in the order of sending. Holds no memory of its own.
-class mailbox {
+template <class Atomics = std_atomics>
+class basic_mailbox {
 public:
   /// Thread: any. The node belongs to the receiver until its deliver() runs.
   void push(message& m) noexcept {
@@ -33,7 +36,7 @@ public:
                                           std::memory_order_relaxed));
   }
 
-  /// The whole list, oldest first. Thread: the receiver.
+  /// The whole list, oldest first. Thread: the receiver, or several: each message goes to one.
   message* drain() noexcept {
     if (head_.load(std::memory_order_relaxed) == nullptr) return nullptr;  // relaxed: M2 is empty()
     message* newest = head_.exchange(nullptr, std::memory_order_acquire);  // sync: M1
@@ -53,7 +56,9 @@ public:
   }
 
 private:
-  std::atomic<message*> head_{nullptr};
+  typename Atomics::template atomic<message*> head_{nullptr};
 };
+
+using mailbox = basic_mailbox<>;
 
 }  // namespace weft::detail

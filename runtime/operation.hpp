@@ -11,6 +11,7 @@
 //                                       canceller resumes it), false when complete() is to come
 // and is trivially destructible where it can be (g++ 12 miscompiles others in a co_await).
 
+#include "weft/runtime/assert.hpp"
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/result.hpp"
@@ -18,6 +19,7 @@
 #include "weft/runtime/suspended.hpp"
 #include "weft/runtime/worker.hpp"
 
+#include <concepts>
 #include <coroutine>
 #include <type_traits>
 #include <utility>
@@ -41,6 +43,25 @@ struct waiter : operation, message {
   void complete() noexcept;
 };
 
+template <class Promise>
+constexpr bool awaits_operations_() {
+  static_assert(std::derived_from<Promise, promise_base>,
+                "weft: an operation is awaited in a weft::task; from a coroutine of another "
+                "library start a task with weft::run or a scheduler's run");
+  return true;
+}
+/// An operation knows the task that awaits it: in another library's coroutine there is none.
+template <class Promise>
+inline constexpr bool awaits_operations = awaits_operations_<Promise>();
+
+/// For an await that has come to its end within await_suspend, and what that returns: the task goes
+/// on while it has budget, else behind the others that are ready. Publishes when true.
+inline bool rests(suspended& s, worker& w) noexcept {
+  if (w.spend()) return false;
+  w.ready(s);
+  return true;
+}
+
 template <class Derived, class T, class Base = operation>
 class awaitable_operation : public Base, public operation_tag {
 public:
@@ -49,16 +70,17 @@ public:
   awaitable_operation() noexcept : Base(&Derived::withdraw) {}
 
   bool await_ready() noexcept {
+    WEFT_ASSERT(current_worker() != nullptr,
+                "a task was resumed on a thread that runs no scheduler: resume it by a post()");
     worker& w = *current_worker();
-    if (strand_of(*this->promise).stop_requested()) {
-      settled_ = refused_ = true;
-    } else {
-      settled_ = self().try_now(w);
-    }
+    refused_ = strand_of(*this->promise).stop_requested();
+    settled_ = refused_ || self().try_now(w);
     return settled_ && w.spend();
   }
 
-  bool await_suspend(std::coroutine_handle<>) noexcept {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise>) noexcept {
+    static_assert(awaits_operations<Promise>);
     worker& w = *current_worker();
     if (settled_) {  // the budget is gone
       w.ready(*this);
@@ -67,11 +89,11 @@ public:
     strand& s = strand_of(*this->promise);
     if (!s.begin_wait(*this)) {
       refused_ = true;
-      return false;
+      return rests(*this, w);
     }
     if (!self().start(w)) {
       s.abort_wait();
-      return false;
+      return rests(*this, w);
     }
     s.commit_wait();
     return true;

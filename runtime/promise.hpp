@@ -12,7 +12,6 @@
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
-#include <cstdint>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -111,9 +110,6 @@ public:
       return std::suspend_never{};
     }
   }
-
-  /// Tells the tasks of one recording apart.
-  std::uint64_t id() const noexcept { return reinterpret_cast<std::uintptr_t>(strand_); }
 
   /// True for the root frame that the library puts around a spawned function.
   bool is_wrapper() const noexcept { return awaiter == nullptr && strand_->wrapped(); }

@@ -8,6 +8,7 @@
 //       | a worker announces its sleep (seq_cst), then reads size_ (seq_cst):
 //       either the pusher sees the sleeper or the sleeper sees the task.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/spin_lock.hpp"
 #include "weft/runtime/suspended.hpp"
 
@@ -16,7 +17,8 @@
 
 namespace weft::detail {
 
-class ready_queue {
+template <class Atomics = std_atomics, class Lock = spin_lock>
+class basic_ready_queue {
 public:
   static constexpr std::size_t steal_max = 32;
 
@@ -48,12 +50,12 @@ public:
     return s;
   }
   /// Moves the older half (at most steal_max) from `victim` to this queue; one of them is returned.
-  suspended* steal_from(ready_queue& victim) noexcept {
+  suspended* steal_from(basic_ready_queue& victim) noexcept {
     if (victim.empty()) return nullptr;
     victim.lock_.lock();
     std::size_t n = (victim.count_ + 1) / 2;
     if (n > steal_max) n = steal_max;
-    ready_queue loot;
+    basic_ready_queue loot;
     for (std::size_t i = 0; i < n; ++i) loot.push_unshared(*victim.unlink());
     victim.count_ -= n;
     victim.size_.store(victim.count_, std::memory_order_relaxed);  // relaxed: as in take
@@ -86,8 +88,10 @@ private:
   suspended* head_ = nullptr;
   suspended* tail_ = nullptr;
   std::size_t count_ = 0;
-  spin_lock lock_;
-  std::atomic<std::size_t> size_{0};
+  Lock lock_;
+  typename Atomics::template atomic<std::size_t> size_{0};
 };
+
+using ready_queue = basic_ready_queue<>;
 
 }  // namespace weft::detail

@@ -67,6 +67,7 @@ concept result_value =
 
 }  // namespace detail
 
+/// A value or the error that is there instead; T may be void or an lvalue reference.
 template <class T>
 class [[nodiscard]] result : private detail::result_storage<detail::stored_result<T>> {
   static_assert(!std::is_rvalue_reference_v<T>, "a result refers to lvalues: use T or T&");

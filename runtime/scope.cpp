@@ -5,8 +5,6 @@
 #include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/worker.hpp"
 
-#include <mutex>
-
 namespace weft::detail {
 
 namespace {
@@ -39,13 +37,20 @@ cancel_scope::~cancel_scope() {
               "a scope was destroyed before its children had ended: join it first");
 }
 
+bool cancel_scope::stop_is_under_way() const noexcept {
+  for (const cancel_scope* s = this; s != nullptr; s = s->outer_) {
+    if (s->stop_requested()) return true;
+  }
+  return false;
+}
+
 void cancel_scope::request_stop() noexcept {
   if (stopped_.exchange(true, std::memory_order_seq_cst)) return;  // sync: S1
   if (!try_hold()) return;  // empty: its strands have ended, and its opener is about to close it
   worker* const w = current_worker();
-  if (w != nullptr && w->home == home_)
+  if (!shared_ && w != nullptr && w->home == home_)
     w->inbox.push(*this);
-  else
+  else  // on a pool to whoever comes first: this worker may go on computing for long
     home_->send(*this);
 }
 

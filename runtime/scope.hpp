@@ -40,6 +40,10 @@ public:
     return stopped_.load(std::memory_order_acquire);  // sync: S1
   }
 
+  /// True from the moment on in which a stop of this scope or of one around it was requested; it
+  /// reaches the scopes within, and stop_requested(), one after the other. Thread: a strand inside.
+  bool stop_is_under_way() const noexcept;
+
   /// Thread: any, while the caller keeps the scope open (it holds it, or runs inside). Allocates
   /// nothing, resumes nothing.
   void request_stop() noexcept;

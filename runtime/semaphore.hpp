@@ -24,7 +24,9 @@ public:
   semaphore_permit(semaphore_permit&& other) noexcept
       : owner_(std::exchange(other.owner_, nullptr)) {}
   semaphore_permit& operator=(semaphore_permit&& other) noexcept {
-    std::swap(owner_, other.owner_);
+    semaphore* const taken = std::exchange(other.owner_, nullptr);
+    release();
+    owner_ = taken;
     return *this;
   }
   ~semaphore_permit() { release(); }
@@ -71,6 +73,7 @@ private:
 /// Cost:     an acquire that finds a permit neither suspends nor allocates.
 class semaphore {
 public:
+  /// `permits`: how many tasks may hold one at a time.
   explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
@@ -83,6 +86,7 @@ public:
     return detail::permit_acquire<semaphore_permit>(*this);
   }
 
+  /// A permit, when there is one at once.
   [[nodiscard]] std::optional<semaphore_permit> try_acquire() noexcept {
     if (!take_one()) return std::nullopt;
     return semaphore_permit(*this);
@@ -100,7 +104,10 @@ public:
   void release() noexcept {
     lock_.lock();
     detail::listed_waiter* const next = waiters_.take();
-    if (next == nullptr) ++permits_;
+    if (next == nullptr) {
+      WEFT_ASSERT(permits_ + 1 != 0, "a semaphore was released more often than it can count");
+      ++permits_;
+    }
     lock_.unlock();
     if (next != nullptr) next->complete();
   }

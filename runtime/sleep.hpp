@@ -39,6 +39,7 @@ std::int64_t to_ns(std::chrono::duration<Rep, Period> d) noexcept {
   using std::chrono::nanoseconds;
   using seconds = std::chrono::duration<long double>;
   constexpr std::int64_t most = INT64_MAX;
+  if (!(d == d)) return 0;  // a floating-point duration that is no number
   if (std::chrono::duration_cast<seconds>(d).count() >= static_cast<long double>(most) / 1e9L)
     return most;
   if (std::chrono::duration_cast<seconds>(d).count() <= -static_cast<long double>(most) / 1e9L)
@@ -60,14 +61,16 @@ template <class Rep, class Period>
 }
 
 /// Suspends the task until the clock has reached `t`, not earlier. A time point of another clock
-/// than steady_clock is turned into a duration when this is called.
+/// than steady_clock is turned into a duration when this is called. The rest is as for sleep_for.
 template <class Clock, class Duration>
 [[nodiscard]] detail::sleep_operation
 sleep_until(std::chrono::time_point<Clock, Duration> t) noexcept {
-  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>)
+  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
     return {detail::to_ns(t.time_since_epoch()), false};
-  else
-    return {detail::to_ns(t - Clock::now()), true};
+  } else {
+    const auto now = Clock::now();
+    return {t <= now ? 0 : detail::to_ns(t - now), true};
+  }
 }
 
 }  // namespace weft

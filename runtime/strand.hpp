@@ -20,6 +20,8 @@
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
+#include <cstdint>
+
 namespace weft {
 class scheduler;
 }
@@ -39,7 +41,6 @@ struct strand_link {
 class strand : private message, private strand_link {
 public:
   strand() noexcept = default;
-  strand(cancel_scope& base, promise_base* parent) noexcept { enter(base, parent); }
   strand(const strand&) = delete;
   strand& operator=(const strand&) = delete;
 
@@ -57,6 +58,9 @@ public:
   bool stop_requested() const noexcept;
   bool wrapped() const noexcept { return wrapped_; }
   void set_wrapped() noexcept { wrapped_ = true; }
+
+  /// What the recorder knows this strand by; 0 until it has seen it. Thread: the strand itself.
+  std::uint64_t trace_id = 0;
 
   [[nodiscard]] bool begin_wait(operation& op) noexcept;
   /// The same for a wait that a stop does not refuse: the end of children that it stops, too.

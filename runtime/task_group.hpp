@@ -9,6 +9,7 @@
 #include "weft/runtime/join_handle.hpp"
 #include "weft/runtime/task.hpp"
 
+#include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -22,6 +23,7 @@ namespace weft {
 
 class task_group;
 
+/// Trivially destructible, as all options are: g++ 12 destroys others twice in a co_await.
 struct task_group_options {
   group_failures* failures = nullptr;  // where failures beside the first are put
 };
@@ -45,6 +47,9 @@ template <class F>
 inline constexpr bool safe_as_temporary = true;
 #endif
 
+template <class F, class T>
+using handle_for = std::conditional_t<safe_as_temporary<F>, join_handle<T>, named_join_handle<T>>;
+
 }  // namespace detail
 
 /// Opens a group, runs `body(group)` in it, and ends when the body and every spawned task have
@@ -58,18 +63,21 @@ inline constexpr bool safe_as_temporary = true;
 ///           group.cancel() (throws system_error(operation_canceled) when the body then has no R to
 ///           return); a cancel from outside goes on as `cancelled`.
 /// Thread:   any worker.
-/// Lifetime: the body is moved into the group's frame and lives as long as the group.
+/// Lifetime: the body is copied (moved, when it is a temporary) into the group's frame and lives as
+///           long as the group; std::ref(body) refers to it instead.
 /// Cost:     one frame beside the body's own.
 template <class Body>
 [[nodiscard]] auto with_task_group(task_group_options options, Body&& body) {
   static_assert(detail::safe_as_temporary<Body>,
-                "weft: name the lambda first (auto body = [...]; co_await with_task_group(body)): "
-                "g++ 12 destroys the captures of a temporary lambda twice in a co_await");
+                "weft: name the lambda first (auto body = [...]; co_await with_task_group(body); "
+                "with std::ref(body) if it can't be copied): g++ 12 destroys the captures of a "
+                "temporary lambda twice in a co_await");
   using body_type = std::decay_t<Body>;
   using value = detail::group_value_t<body_type>;
   return detail::run_group<value, body_type>(options, std::forward<Body>(body));
 }
 
+/// The same without options.
 template <class Body>
 [[nodiscard]] auto with_task_group(Body&& body) {
   return with_task_group(task_group_options{}, std::forward<Body>(body));
@@ -86,20 +94,21 @@ public:
   /// Shape:    the function and its arguments are moved (or copied) into the child's frame and
   ///           passed to fn as rvalues; std::ref passes a reference.
   /// Returns:  a handle to await the value with; it may be dropped, the child stays in the group.
-  /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended.
+  /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended. fn is called
+  ///           when the child begins: what that throws is the child's failure.
   /// Thread:   any worker that runs the body or a child.
   /// Lifetime: what fn takes by reference outlives the group.
   /// Cost:     two frames; the child is queued behind the ready tasks.
   template <class F, class... Args>
-  auto spawn(F&& fn, Args&&... args)
-      -> join_handle<detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>> {
+  auto spawn(F&& fn, Args&&... args) -> detail::handle_for<
+      F, detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>> {
     using value = detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
     using call = detail::bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
     detail::child<value> c = detail::run_child<value, call>(
         std::optional<call>(std::in_place, std::forward<F>(fn), std::forward<Args>(args)...));
     join_handle<value> handle(*c.promise);
     c.promise->start(state_);
-    return handle;
+    return detail::handle_for<F, value>(std::move(handle));
   }
 
   /// Starts a task that was made already.
@@ -115,8 +124,13 @@ public:
   }
 
   /// Cancels the body and every child; with_task_group returns normally when they have ended.
-  void cancel() noexcept { state_.request_stop(); }
+  ///
+  /// Thread:   any, any number of times. Outside the body and its children the caller makes sure
+  ///           that the group has not ended before the call.
+  /// Cost:     one message to the scheduler; allocates nothing, runs no task.
+  void cancel() noexcept;
 
+  /// Whether the group was cancelled, by cancel(), a failure, or from outside. Thread: as cancel().
   bool stop_requested() const noexcept { return state_.stop_requested(); }
 
 private:
@@ -128,6 +142,13 @@ private:
 
   detail::group_state state_;
 };
+
+inline void task_group::cancel() noexcept {
+  // Held first: the body may see the flag and end the group before its request is posted.
+  if (!state_.try_hold()) return;
+  state_.request_stop();
+  state_.release();
+}
 
 namespace detail {
 
@@ -161,7 +182,7 @@ task<R> run_group(task_group_options options, Body body) {
     has_value = true;
   } catch (const cancelled&) {
     stopped = std::current_exception();
-    if (!state.stop_requested()) state.failed(stopped);
+    state.failed(stopped);
   } catch (...) {
     state.failed(std::current_exception());
   }
@@ -172,7 +193,7 @@ task<R> run_group(task_group_options options, Body body) {
   if (!has_value) {
     if (line.stop_requested()) std::rethrow_exception(stopped);
     if constexpr (!std::is_void_v<R>)
-      throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+      throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                               "with_task_group: cancelled before its body returned a value");
   }
   if constexpr (!std::is_void_v<R>) co_return returned.take();

@@ -31,9 +31,10 @@ public:
   static constexpr std::size_t default_capacity = std::size_t{1} << 18;  // 12 MiB when full
   static constexpr std::int64_t merge_gap_ns = 1000;
 
-  /// Allocates the table of chunks (not the chunks), so that add() never has to grow it.
-  trace_lane(std::string name, std::size_t capacity = default_capacity)
-      : name_{std::move(name)}, capacity_{capacity} {
+  /// `number` tells the lanes of a recording apart. Allocates the table of chunks (not the chunks),
+  /// so that add() never has to grow it.
+  trace_lane(std::string name, std::size_t capacity = default_capacity, std::size_t number = 0)
+      : name_{std::move(name)}, capacity_{capacity}, last_task_id_{std::uint64_t{number} << 40} {
     chunks_.reserve((capacity + chunk_spans - 1) / chunk_spans);
   }
 
@@ -47,6 +48,7 @@ public:
     if (last_ != nullptr && last_->task == span.task && !gap_after_last_ &&
         span.begin_ns - last_->end_ns < merge_gap_ns) {
       last_->end_ns = span.end_ns;
+      last_->name = span.name;  // the library's own frame first, then what it was made for
       return;
     }
     if (trace_span* slot = next_slot()) {
@@ -59,6 +61,9 @@ public:
     gap_after_last_ = true;
     ++dropped_;
   }
+
+  /// For a task that no lane of the recording has shown yet; never 0.
+  std::uint64_t next_task_id() noexcept { return ++last_task_id_; }
 
   const std::string& name() const noexcept { return name_; }
   std::size_t size() const noexcept { return size_; }
@@ -95,6 +100,7 @@ private:
   std::size_t capacity_;
 
   // Owner thread.
+  std::uint64_t last_task_id_;
   std::vector<std::unique_ptr<trace_span[]>> chunks_;
   trace_span* last_ = nullptr;
   std::size_t size_ = 0;

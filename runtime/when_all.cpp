@@ -5,6 +5,13 @@
 
 namespace weft::detail {
 
+// The parent goes on from the worker's loop, as its newest fork, after others have run.
+std::coroutine_handle<> fork_join::rest(record& last, worker& w) noexcept {
+  last.node.promise = last.join->parent_;
+  w.fork(last.node);
+  return std::noop_coroutine();
+}
+
 std::coroutine_handle<> fork_join::child_finished(combinator_child& child, worker& w) noexcept {
   auto& self = static_cast<record&>(child);
   self.leave();
@@ -19,7 +26,13 @@ std::coroutine_handle<> fork_join::child_finished(combinator_child& child, worke
     last = left == 0;
   }
   promise_base* next = parent;
-  if (!last) {
+  if (last) {
+    if (w.budget == 0) [[unlikely]]
+      return rest(self, w);
+  } else {
+    // Without budget the worker's loop takes what is forked, after it has let others run.
+    if (w.budget == 0) [[unlikely]]
+      return std::noop_coroutine();
     suspended* const sibling = w.pop_fork();
     if (sibling == nullptr) return std::noop_coroutine();
     next = sibling->promise;

@@ -6,6 +6,9 @@
 // that finishes last resumes the parent. On an event loop the same steps start the children in
 // order.
 //
+// Where the worker's budget is gone, whoever goes on does so from the worker's loop, after it has
+// let others run: so a task that only forks and joins does not keep its thread.
+//
 // when_all does not cancel: it opens no scope. Use with_task_group where a failure should stop the
 // rest.
 //
@@ -82,6 +85,8 @@ public:
 
 private:
   static std::coroutine_handle<> child_finished(combinator_child& child, worker& w) noexcept;
+  [[gnu::cold, gnu::noinline]] static std::coroutine_handle<> rest(record& last,
+                                                                   worker& w) noexcept;
 
   promise_base* parent_ = nullptr;
   std::atomic<std::size_t> left_{0};
@@ -156,6 +161,17 @@ private:
   fork_join join_;
 };
 
+/// One record for each task of a range. None is moved once its child has started.
+template <class Tasks>
+struct fork_records : std::vector<fork_join::record> {
+  using std::vector<fork_join::record>::vector;
+};
+template <class T, std::size_t N>
+struct fork_records<std::array<task<T>, N>> : std::array<fork_join::record, N> {
+  explicit fork_records(std::size_t) noexcept {}
+  fork_records(fork_records&&) noexcept {}
+};
+
 /// A range of tasks of one type; `Tasks` is a vector or an array, `Values` what it gives.
 template <class T, class Tasks, class Values>
 class when_all_range : public operation_tag {
@@ -201,7 +217,7 @@ private:
   }
 
   Tasks tasks_;
-  std::vector<fork_join::record> records_;  // never grows: records stay where they are
+  fork_records<Tasks> records_;
   fork_join join_;
 };
 
@@ -213,9 +229,11 @@ private:
 /// Returns:  a tuple of their values, std::monostate for void.
 /// Errors:   when all have ended, rethrows the exception of the first argument that failed
 ///           (`cancelled` only if nothing else failed). Nothing is cancelled by a failure: see
-///           with_task_group.
+///           with_task_group. It does not look at the scope's stop, the arguments' awaits do.
 /// Thread:   on a pool the arguments may run on any worker, at the same time.
-/// Lifetime: tasks are moved in; what they refer to outlives the co_await.
+/// Lifetime: tasks are moved in; what they refer to outlives the co_await. The parameters of each
+///           task live until all have ended: a channel_sender that was moved into one keeps its
+///           channel open until then, so the task closes it when it has sent its last value.
 /// Cost:     no allocation beside the frames of arguments that are no tasks.
 template <class... A>
 [[nodiscard]] auto when_all(A&&... awaitables) {
@@ -225,16 +243,24 @@ template <class... A>
 }
 
 /// The same for a vector of tasks: gives a vector of their values in order (nothing for void).
+///
+/// Cost:     one allocation for all of them.
 template <class T>
 [[nodiscard]] auto when_all(std::vector<task<T>> tasks) {
+  static_assert(!std::is_reference_v<T>, "weft: there is no vector of references: let the tasks "
+                                         "give pointers or std::reference_wrapper");
   using values =
       std::conditional_t<std::is_void_v<T>, void, std::vector<detail::value_or_monostate<T>>>;
   return detail::when_all_range<T, std::vector<task<T>>, values>(std::move(tasks));
 }
 
 /// The same for an array of tasks: gives an array of their values in order (nothing for void).
+///
+/// Cost:     no allocation.
 template <class T, std::size_t N>
 [[nodiscard]] auto when_all(std::array<task<T>, N> tasks) {
+  static_assert(!std::is_reference_v<T>, "weft: there is no array of references: let the tasks "
+                                         "give pointers or std::reference_wrapper");
   using values =
       std::conditional_t<std::is_void_v<T>, void, std::array<detail::value_or_monostate<T>, N>>;
   return detail::when_all_range<T, std::array<task<T>, N>, values>(std::move(tasks));

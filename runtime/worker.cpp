@@ -6,6 +6,7 @@
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/trace.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -37,7 +38,7 @@ constinit std::atomic<std::int64_t> frames_elsewhere{0};
 
 }  // namespace
 
-#if !(defined(__x86_64__) && defined(__ELF__))
+#if !(defined(__x86_64__) && defined(__LP64__))
 worker* current_worker() noexcept {
   worker* w = weft_this_worker;
   asm volatile("" : "+r"(w) : : "memory");
@@ -96,22 +97,29 @@ void worker::resume(suspended& s) noexcept {
   if (trace != nullptr) [[unlikely]]
     trace_switch(*s.promise);
   s.promise->self.resume();
+  finish_resume();
+  if (trace != nullptr) [[unlikely]]
+    trace_end();
+}
+
+void worker::finish_resume() noexcept {
   while (run_slot != nullptr) {
     hops = 0;
+    budget -= std::min(budget, hops_cost);
     std::exchange(run_slot, nullptr).resume();
   }
   if (retired != nullptr) std::exchange(retired, nullptr).destroy();
-  if (trace != nullptr) [[unlikely]]
-    trace_end();
 }
 
 void worker::trace_switch(const promise_base& next) noexcept {
   trace_end();
   const promise_base* root = &next;
   while (root->awaiter != nullptr && !root->awaiter->is_wrapper()) root = root->awaiter;
+  std::uint64_t& id = root->strand_->trace_id;
+  if (id == 0) id = trace->next_task_id();
   span = {.begin_ns = home->now(),
           .end_ns = 0,
-          .task = root->id(),
+          .task = id,
           .name = root->line.function_name(),
           .file = next.line.file_name(),
           .line = next.line.line()};

@@ -36,6 +36,8 @@ struct worker {
   static constexpr unsigned hops_max = 32;
   /// Ready awaits in a row before a task lets others run.
   static constexpr unsigned budget_max = 128;
+  /// What hops_max transfers take of that: so tasks that only fork and join give way too.
+  static constexpr unsigned hops_cost = 8;
 
   worker(scheduler& s, unsigned i, frame_depot* depot)
       : home(&s), index(i), shared(s.shared()), frames(depot) {}
@@ -79,6 +81,10 @@ struct worker {
   /// loop.
   void resume(suspended& s) noexcept;
 
+  /// What is left to do after a coroutine was resumed here, by resume() or by somebody's handle.
+  /// Thread: owner, with no coroutine on its stack.
+  void finish_resume() noexcept;
+
   /// Has this worker deliver `m` between two resumes. Thread: any.
   void post(message& m) noexcept { home->send_to(*this, m); }
 
@@ -120,12 +126,13 @@ private:
 /// The worker that runs on this thread, or nullptr on a thread that is none of weft's. Never read
 /// as a plain thread_local: in a coroutine a compiler may keep its address across a suspension,
 /// after which another thread runs.
-#if defined(__x86_64__) && defined(__ELF__)
+#if defined(__x86_64__) && defined(__LP64__)
 [[gnu::always_inline]] inline worker* current_worker() noexcept {
   worker* w;
-  asm volatile(
-      "movq weft_this_worker@gottpoff(%%rip), %0\n\t"
-      "movq %%fs:(%0), %0"
+  asm volatile(  // in the spelling of AT&T, and of Intel for those who compile with -masm=intel
+      "{movq weft_this_worker@gottpoff(%%rip), %0|"
+      "mov %0, QWORD PTR weft_this_worker@gottpoff[rip]}\n\t"
+      "{movq %%fs:(%0), %0|mov %0, QWORD PTR fs:[%0]}"
       : "=r"(w)
       :
       : "memory");

@@ -13,7 +13,9 @@ public:
   static constexpr const char* name = "yield";
 
   // Queued at once: neither a wait that a stop could withdraw, nor a ready await.
-  bool await_suspend(std::coroutine_handle<>) noexcept {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise>) noexcept {
+    static_assert(awaits_operations<Promise>);
     current_worker()->ready(*this);
     return true;
   }

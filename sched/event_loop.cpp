@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/event_loop.hpp"
 
+#include "weft/io/kernel/fork_guard.hpp"
 #include "weft/io/ring.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
@@ -8,6 +9,8 @@
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
+#include <atomic>
+#include <system_error>
 #include <thread>
 
 namespace weft {
@@ -18,6 +21,9 @@ struct event_loop::parts {
         helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot) {}
 
   const run_options options;
+  const detail::fork_guard here;
+  // E1: a run's end (release) -> the next run's begin (acquire): hands over the worker record.
+  std::atomic<bool> driven{false};
   weft::kernel& kernel;
   const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
@@ -25,10 +31,36 @@ struct event_loop::parts {
   detail::guest_list guests;
 };
 
+namespace {
+
+/// Lets one run at a time through.
+class turnstile {
+public:
+  explicit turnstile(std::atomic<bool>& driven) noexcept
+      : driven_(driven), entered_(!driven.exchange(true, std::memory_order_acquire)) {}
+  turnstile(const turnstile&) = delete;
+  turnstile& operator=(const turnstile&) = delete;
+  ~turnstile() {
+    if (entered_) driven_.store(false, std::memory_order_release);
+  }
+
+  bool entered() const noexcept { return entered_; }
+
+private:
+  std::atomic<bool>& driven_;
+  const bool entered_;
+};
+
+}  // namespace
+
 event_loop::event_loop(run_options options)
     : scheduler(false, 1), parts_(std::make_unique<parts>(*this, options)) {}
 
 event_loop::~event_loop() {
+  if (parts_->here.in_forked_child()) {
+    (void)parts_.release();  // its helper threads are not here to be joined
+    return;
+  }
   WEFT_ASSERT(parts_->guests.empty(), "an event_loop was destroyed while a task runs on it");
   while (somebody_sends()) std::this_thread::yield();
   detail::discard_posted(parts_->worker.inbox);
@@ -57,19 +89,34 @@ void event_loop::dismiss(detail::guest& g) noexcept {
 
 void event_loop::drive(detail::main_task_base& main) {
   parts& p = *parts_;
+  if (p.here.in_forked_child())
+    throw std::system_error(std::make_error_code(std::errc::operation_not_permitted),
+                            "run: this event_loop was made before fork(), and its helper threads "
+                            "stayed with the parent: make a new one in the child");
+  const turnstile alone(p.driven);
+  if (!alone.entered())
+    throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
+                            "run: this event_loop is running already, on another thread: use "
+                            "co_await weft::on(loop, task), post, or a loop of its own");
   detail::worker& w = p.worker;
   detail::ring ring(p.kernel, w, *p.helpers, p.options.queue);
   const detail::worker_binding binding(w);
   if (p.options.trace != nullptr) w.trace = &p.options.trace->add_lane("event loop");
   w.ring = &ring;
+  struct left_empty {  // also when the start fails
+    detail::worker& w;
+    ~left_empty() {
+      w.ring = nullptr;
+      w.trace = nullptr;
+    }
+  };
+  const left_empty at_end{w};
   main.start();
   while (!main.ended()) turn([&] { return main.ended(); });
   p.guests.close();
   while (!p.guests.empty()) turn([&] { return p.guests.empty(); });
   p.guests.reopen();
   while (somebody_sends()) std::this_thread::yield();
-  w.ring = nullptr;
-  w.trace = nullptr;
 }
 
 template <class Ended>

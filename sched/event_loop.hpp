@@ -15,7 +15,8 @@ namespace weft {
 /// One thread's scheduler.
 ///
 /// Thread:   run() on one thread at a time; post() from any.
-/// Lifetime: outlives what is posted to it.
+/// Lifetime: outlives what is posted to it. In a child that was forked meanwhile there are no
+///           helper threads to join: there its memory stays.
 class event_loop final : public scheduler {
 public:
   /// Errors: bad_alloc. The ring is opened by run, on its thread.
@@ -27,7 +28,9 @@ public:
   /// Returns:  main's value.
   /// Errors:   rethrows what escaped main; system_error(operation_canceled) instead of `cancelled`;
   ///           system_error that names the call when io_uring cannot be had;
-  ///           resource_deadlock_would_occur inside a task.
+  ///           resource_deadlock_would_occur inside a task, and while another thread's run is in
+  ///           progress; operation_not_permitted in a child that was forked after the loop was
+  ///           made.
   template <class T>
   T run(task<T> main) {
     detail::main_task<T> all(*this, std::move(main));
@@ -59,7 +62,7 @@ private:
   template <class Ended>
   void turn(Ended ended) noexcept;
 
-  const std::unique_ptr<parts> parts_;
+  std::unique_ptr<parts> parts_;  // fixed until the destructor
 };
 
 }  // namespace weft

@@ -12,10 +12,12 @@ namespace weft::detail {
 class guest : public group_state {
 public:
   /// `ended` is called once, on a worker, when the last task has ended: the guest may go then.
+  /// `opener` is the coroutine that waits for it, on whichever scheduler; null for a plain thread.
+  /// Nothing is done with it but walking who awaits whom.
   using ended_fn = void (*)(guest&) noexcept;
 
-  guest(scheduler& home, ended_fn ended) noexcept
-      : group_state(home, &guest::on_empty, nullptr, nullptr), ended_(ended) {}
+  guest(scheduler& home, ended_fn ended, promise_base* opener) noexcept
+      : group_state(home, &guest::on_empty, opener, nullptr), ended_(ended) {}
 
 private:
   friend class guest_list;

@@ -3,17 +3,20 @@
 
 #include "weft/runtime/error.hpp"
 
+#include <cerrno>
+#include <system_error>
+
 namespace weft::detail {
 
-away::away(scheduler& there, child_base& root) noexcept
-    : waiter(&away::withdraw_task), guest(there, &away::come_back), root_(&root) {}
+away::away(scheduler& there, child_base& root, promise_base& caller) noexcept
+    : waiter(&away::withdraw_task), guest(there, &away::come_back, &caller), root_(&root) {}
 
 bool away::await_suspend(std::coroutine_handle<>) noexcept {
   strand& s = strand_of(*promise);
-  if (!s.begin_wait(*this)) return false;
+  if (!s.begin_wait(*this)) return rests(*this, *current_worker());
   if (!guest::home().admit(*this)) {
     s.abort_wait();
-    return false;
+    return rests(*this, *current_worker());
   }
   started_ = true;
   root_->start(*this);
@@ -33,7 +36,7 @@ void throw_from_away(const promise_base& self, const std::exception_ptr& e) {
   const bool stopped_here = self.strand_->stop_requested();
   if (e != nullptr && (stopped_here || !is_cancelled(e))) std::rethrow_exception(e);
   if (stopped_here) throw cancelled();
-  throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+  throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                           "on: the scheduler is shutting down");
 }
 

@@ -19,7 +19,7 @@ namespace detail {
 /// The caller's wait, and the guest that its task is over there.
 class away final : public waiter, public guest, public operation_tag {
 public:
-  away(scheduler& there, child_base& root) noexcept;
+  away(scheduler& there, child_base& root, promise_base& caller) noexcept;
   ~away() {
     if (!started_) (void)try_close();
   }
@@ -55,7 +55,7 @@ task<T> on(scheduler& there, task<T> t) {
   detail::promise_base& self = co_await own;
   detail::outcome<T> out;
   detail::child<void> root = detail::run_guest<T>(std::move(t), out);
-  detail::away trip(there, *root.promise);
+  detail::away trip(there, *root.promise, self);
   const bool started = co_await trip;
   if (!started) {
     root.promise->drop_owner();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// A plain function on its way to a scheduler's worker.
+// A plain function on its way to a scheduler's worker. An exception that escapes it ends the
+// program with a message: nobody waits for the function, so nobody could handle it.
 
 #include "weft/runtime/message.hpp"
 
@@ -14,13 +15,10 @@ struct posted : message {
   virtual void call() = 0;
 
 protected:
-  posted() {
-    deliver = [](message& m, worker&) noexcept {
-      auto& self = static_cast<posted&>(m);
-      self.call();
-      delete &self;
-    };
-  }
+  posted() noexcept { deliver = &posted::call_and_free; }
+
+private:
+  static void call_and_free(message& m, worker&) noexcept;
 };
 
 /// Owned by the mailbox that it is sent to; freed after the call, or without it when none comes.

@@ -30,6 +30,7 @@ T run(const run_options& options, task<T> main) {
   return pool.run(std::move(main));
 }
 
+/// The same on an event loop, on the calling thread.
 template <class T>
 T run(task<T> main) {
   return run(run_options{}, std::move(main));

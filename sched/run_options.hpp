@@ -17,7 +17,8 @@ struct run_options {
   queue_options queue = {};
 };
 
-/// The cores that this process may use: its affinity mask and its cgroup's CPU quota, at least 1.
+/// The cores that this process may use: its affinity mask, and the CPU quota of its control group
+/// and those around it (cgroup version 2; a part of a core counts as one). At least 1.
 unsigned available_cores() noexcept;
 
 }  // namespace weft

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/thread_pool.hpp"
 
+#include "weft/io/kernel/fork_guard.hpp"
 #include "weft/io/ring.hpp"
+#include "weft/runtime/assert.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/guest_list.hpp"
 #include "weft/sched/detail/turn.hpp"
@@ -10,6 +12,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -33,6 +36,7 @@ struct thread_pool::parts {
         helpers(detail::make_helpers(kernel, o.helpers_max)) {}
 
   const run_options options;
+  const detail::fork_guard here;
   weft::kernel& kernel;
   const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
@@ -49,18 +53,20 @@ struct thread_pool::parts {
 
 namespace {
 
-unsigned workers_wanted(const run_options& o) noexcept {
-  return o.workers != 0 ? o.workers : available_cores();
+run_options with_workers(run_options o) noexcept {
+  if (o.workers == 0) o.workers = available_cores();
+  return o;
 }
 
 }  // namespace
 
-thread_pool::thread_pool(run_options options)
-    : scheduler(true, workers_wanted(options)), parts_(std::make_unique<parts>(options)) {
+thread_pool::thread_pool(run_options options) : thread_pool(with_workers(options), counted()) {}
+
+thread_pool::thread_pool(const run_options& options, counted)
+    : scheduler(true, options.workers), parts_(std::make_unique<parts>(options)) {
   auto& seats = parts_->seats;
-  const unsigned count = workers_wanted(options);
-  seats.reserve(count);
-  for (unsigned i = 0; i < count; ++i) {
+  seats.reserve(options.workers);
+  for (unsigned i = 0; i < options.workers; ++i) {
     seats.push_back(std::make_unique<seat>(*this, i, parts_->depot));
     if (options.trace != nullptr)
       seats[i]->worker.trace = &options.trace->add_lane("worker " + std::to_string(i));
@@ -81,6 +87,10 @@ void thread_pool::start_threads() {
       });
       ++started;
     }
+  } catch (const std::system_error& e) {
+    refused = std::make_exception_ptr(std::system_error(
+        e.code(), "weft cannot start: creating the thread of worker " + std::to_string(started) +
+                      " failed; look at ulimit -u (RLIMIT_NPROC) and the cgroup's pids.max"));
   } catch (...) {
     refused = std::current_exception();
   }
@@ -121,6 +131,10 @@ thread_pool::~thread_pool() {
   parts& p = *parts_;
   WEFT_ASSERT(detail::current_worker() == nullptr || detail::current_worker()->home != this,
               "a thread_pool was destroyed on one of its own workers: it would join itself");
+  if (p.here.in_forked_child()) {
+    (void)parts_.release();  // its threads are not here to be joined, its rings not mapped
+    return;
+  }
   p.guests.close();
   p.guests.wait_until_empty();
   for (auto& s : p.seats)
@@ -134,7 +148,18 @@ unsigned thread_pool::workers() const noexcept {
   return static_cast<unsigned>(parts_->seats.size());
 }
 
+void thread_pool::refuse_in_forked_child() const {
+  if (parts_->here.in_forked_child())
+    throw std::system_error(std::make_error_code(std::errc::operation_not_permitted),
+                            "run: this thread_pool was made before fork(), and its threads and "
+                            "rings stayed with the parent: make a new one in the child");
+}
+
 void thread_pool::send(detail::message& m) noexcept {
+  // Nobody would ever come for it, and no sleeper need be there whose doorbell says so.
+  if (parts_->here.in_forked_child()) [[unlikely]]
+    detail::fatal("a task or function was sent to a thread_pool in a forked child, where its "
+                  "threads are not: make a new one after the fork");
   const sending guard(*this);
   parts_->inbox.push(m);
   notify_pushed();

@@ -16,7 +16,8 @@ namespace weft {
 /// A scheduler of `options.workers` threads (0: one per available core).
 ///
 /// Thread:   run() and post() from any thread, several at once.
-/// Lifetime: the destructor stops the tasks that are left, waits for them and joins the threads.
+/// Lifetime: the destructor stops the tasks that are left, waits for them and joins the threads; in
+///           a child that was forked meanwhile there are none, and their memory stays.
 class thread_pool final : public scheduler {
 public:
   /// Starts the threads and opens their rings.
@@ -29,9 +30,11 @@ public:
   ///
   /// Returns:  main's value.
   /// Errors:   rethrows what escaped main; system_error(operation_canceled) instead of `cancelled`;
-  ///           resource_deadlock_would_occur inside a task.
+  ///           resource_deadlock_would_occur inside a task; operation_not_permitted in a child that
+  ///           was forked after the pool was made.
   template <class T>
   T run(task<T> main) {
+    refuse_in_forked_child();
     detail::main_task<T> all(*this, std::move(main));
     all.start();
     all.wait();
@@ -42,12 +45,13 @@ public:
   ///
   /// Shape:    a callable without result; an exception that escapes it ends the program.
   /// Errors:   bad_alloc.
-  /// Thread:   any.
+  /// Thread:   any. What no worker has taken when the pool is destroyed is freed without a call.
   template <class F>
   void post(F&& fn) {
     send(detail::make_posted(std::forward<F>(fn)));
   }
 
+  /// The number of threads.
   unsigned workers() const noexcept;
 
   void send(detail::message& m) noexcept override;
@@ -59,8 +63,12 @@ public:
 private:
   struct seat;
   struct parts;
+  struct counted {};
+
+  thread_pool(const run_options& options, counted);
 
   void wake_one() noexcept override;
+  void refuse_in_forked_child() const;
   void start_threads();
   void open_seat(seat& s) noexcept;
   void wait_for_the_others() noexcept;
@@ -68,7 +76,7 @@ private:
   detail::suspended* steal(seat& thief) noexcept;
   bool work_anywhere() const noexcept;
 
-  const std::unique_ptr<parts> parts_;
+  std::unique_ptr<parts> parts_;  // fixed until the destructor
 };
 
 }  // namespace weft

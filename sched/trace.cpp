@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: MIT The recording's structure, and its spans in Chrome's JSON trace
-// event format. The picture is drawn in trace_svg.cpp.
+// SPDX-License-Identifier: MIT
+// The recording's structure, and its spans in Chrome's JSON trace event format. The picture is
+// drawn in trace_svg.cpp.
 #include "weft/sched/trace.hpp"
 
 #include "weft/sched/detail/trace_bars.hpp"
@@ -133,8 +134,8 @@ void trace_recording::begin_section(std::string title, std::string note) {
 }
 
 trace_lane& trace_recording::add_lane(std::string name) {
-  auto lane = std::make_unique<trace_lane>(std::move(name), spans_per_lane_);
   const std::lock_guard lock{mutex_};
+  auto lane = std::make_unique<trace_lane>(std::move(name), spans_per_lane_, lanes_++);
   auto& lanes = current_section().lanes;
   lanes.push_back(std::move(lane));
   return *lanes.back();

@@ -25,8 +25,8 @@
 namespace weft {
 
 /// Thread:   add_lane() from any thread, each lane written by its own worker; everything else from
-///            one
-///           thread while no run that was given this recording is going on.
+///           one thread while no run that was given this recording is going on. A pool's workers
+///           write on for a moment after its run() has returned: destroy the pool first.
 /// Lifetime: outlives every run that was given it.
 /// Cost:     up to `spans_per_lane` times 48 bytes a worker and run.
 class trace_recording {
@@ -85,6 +85,7 @@ private:
 
   // Under mutex_.
   mutable std::mutex mutex_;
+  std::size_t lanes_ = 0;
   std::vector<group> groups_;
 };
 

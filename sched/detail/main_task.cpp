@@ -4,8 +4,11 @@
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/worker.hpp"
 
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
+#include <new>
+#include <system_error>
 
 namespace weft::detail {
 
@@ -27,7 +30,12 @@ guest::ended_fn outside_a_task(guest::ended_fn f) {
 }  // namespace
 
 main_task_base::main_task_base(scheduler& home)
-    : guest(home, outside_a_task(&main_task_base::set_ended)), signal_(new signal) {}
+    : guest(home, outside_a_task(&main_task_base::set_ended), nullptr),
+      signal_(new(std::nothrow) signal) {
+  if (signal_ != nullptr) return;
+  (void)try_close();
+  throw std::bad_alloc();
+}
 
 main_task_base::~main_task_base() {
   (void)try_close();  // still open when it was never started
@@ -42,7 +50,7 @@ void main_task_base::wait() noexcept {
 void main_task_base::begin(child_base& root) {
   if (!home().admit(*this)) {
     root.drop_owner();
-    throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+    throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                             "run: the scheduler is shutting down");
   }
   root.start(*this);
@@ -59,7 +67,7 @@ void main_task_base::set_ended(guest& g) noexcept {
 
 void main_task_base::rethrow(const std::exception_ptr& e) {
   if (is_cancelled(e))
-    throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+    throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                             "run: the main task was cancelled");
   std::rethrow_exception(e);
 }

@@ -38,9 +38,9 @@ struct trace_summary {
   std::int64_t extent_ns() const noexcept { return end_ns - begin_ns; }
 };
 
-/// A task's number and what it is called. Ids may be addresses, which say nothing to a reader:
-/// tasks are numbered from 1 in the order in which a section's lanes show them. A task that is
-/// first seen without a name, or inside the library, gets the one that it shows later.
+/// A task's number and what it is called. Ids are made on several threads: for a reader, tasks are
+/// numbered from 1 in the order in which a section's lanes show them. A task that is first seen
+/// without a name, or inside the library, gets the one that it shows later.
 struct trace_task {
   std::size_t number;
   const char* name;  // nullptr when unknown

@@ -10,6 +10,7 @@ void deliver_messages(worker& w, mailbox& box) noexcept {
   while (m != nullptr) {
     message* const next = m->next_message;
     m->deliver(*m, w);
+    w.finish_resume();  // a posted function may have resumed a coroutine
     m = next;
   }
 }

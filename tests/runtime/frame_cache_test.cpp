@@ -31,6 +31,9 @@ using weft::detail::spin_lock;
 
 namespace {
 
+const bool with_address_sanitizer = __asan_address_is_poisoned != nullptr;
+const bool with_thread_sanitizer = __tsan_acquire != nullptr;
+
 constexpr std::size_t batch_bytes = weft::detail::frame_batch_bytes;
 constexpr std::size_t cache_bytes_max = 2 * batch_bytes;  // per class
 
@@ -225,12 +228,9 @@ TEST_SUITE("runtime/frame_cache") {
     CHECK(depot.cached_bytes() <= 8 * batch_bytes);
   }
 
-  TEST_CASE("an impossible size throws bad_alloc and changes nothing") {
-    // The sanitizers end the program instead of throwing, unless told otherwise.
-    if (__asan_address_is_poisoned != nullptr || __tsan_acquire != nullptr) {
-      MESSAGE("skipped: a sanitizer's operator new does not throw");
-      return;
-    }
+  // The sanitizers' operator new ends the program instead of throwing, unless told otherwise.
+  TEST_CASE("an impossible size throws bad_alloc and changes nothing" *
+            doctest::skip(with_address_sanitizer || with_thread_sanitizer)) {
     frame_cache cache;
     constexpr std::size_t impossible = std::numeric_limits<std::size_t>::max() / 2 - 4096;
     bool thrown = false;
@@ -244,11 +244,8 @@ TEST_SUITE("runtime/frame_cache") {
     CHECK(cache.live() == 0);
   }
 
-  TEST_CASE("a cached block is poisoned under AddressSanitizer until it is used again") {
-    if (__asan_address_is_poisoned == nullptr) {
-      MESSAGE("skipped: the program runs without AddressSanitizer");
-      return;
-    }
+  TEST_CASE("a cached block is poisoned under AddressSanitizer until it is used again" *
+            doctest::skip(!with_address_sanitizer)) {
     frame_depot depot;
     frame_cache cache(&depot);
     // Enough to fill the open batch, the reserve and the depot.

@@ -5,6 +5,7 @@
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
+#include "weft/sched/on.hpp"
 #include "weft/sched/run.hpp"
 
 #include <doctest/doctest.h>
@@ -85,6 +86,12 @@ task<std::vector<place>> through_a_group() {
   co_return found;
 }
 
+task<std::vector<place>> through_another_scheduler(scheduler& there) {
+  line_in_top = __LINE__ + 1;
+  std::vector<place> found = co_await on(there, middle());
+  co_return found;
+}
+
 }  // namespace
 
 TEST_SUITE("runtime/promise") {
@@ -118,6 +125,19 @@ TEST_SUITE("runtime/promise") {
       CHECK(found[0].line == line_in_leaf);
       CHECK(found.back().line == line_in_top);
       CHECK(found.back().function.find("through_a_group") != std::string::npos);
+    });
+  }
+
+  TEST_CASE("the walk goes on from a task that came by on to its caller on another scheduler") {
+    on_both([](const run_options& options) {
+      thread_pool other({.workers = 2});
+      const std::vector<place> found = run(options, through_another_scheduler(other));
+      // Between the two stands on() itself, which the caller awaits.
+      REQUIRE(found.size() >= 4);
+      CHECK(found[0].line == line_in_leaf);
+      CHECK(found[1].line == line_in_middle);
+      CHECK(found[3].line == line_in_top);
+      CHECK(found[3].function.find("through_another_scheduler") != std::string::npos);
     });
   }
 

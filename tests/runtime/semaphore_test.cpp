@@ -204,4 +204,18 @@ TEST_SUITE("runtime/semaphore") {
     other.join();
     CHECK(sum == 12'000);
   }
+
+  TEST_CASE("a permit that another is moved to gives the one that it held back") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        semaphore one(1);
+        semaphore two(1);
+        semaphore_permit held = co_await one.acquire();
+        semaphore_permit other = co_await two.acquire();
+        held = std::move(other);
+        CHECK(one.available() == 1);
+        CHECK(two.available() == 0);
+      }());
+    });
+  }
 }

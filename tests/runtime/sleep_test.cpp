@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <vector>
 
 using namespace weft;
@@ -153,6 +154,19 @@ TEST_SUITE("runtime/sleep") {
         co_await with_task_group(body);
       }(cancels));
       CHECK(cancels == 100'000);
+    });
+  }
+
+  TEST_CASE("a time far in the past of any clock is over at once, and so is no number") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        using system_clock = std::chrono::system_clock;
+        using steady_clock = std::chrono::steady_clock;
+        co_await sleep_until(system_clock::time_point::min());
+        co_await sleep_until(steady_clock::time_point::min());
+        co_await sleep_for(std::chrono::duration<double>(std::nan("")));
+        co_await sleep_for(std::chrono::hours::min());
+      }());
     });
   }
 }

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -537,5 +538,67 @@ TEST_SUITE("runtime/task_group") {
       }());
     });
     CHECK(said.find("spawn on a task group that has ended") != std::string::npos);
+  }
+
+  TEST_CASE("a cancel that reaches a task first by the sibling that it awaits is absorbed") {
+    // Inner groups hear of a cancel after the strands of the outer one: the sibling has ended
+    // before the task that waits for it, two groups further in, is visited.
+    on_both([](const run_options& options) {
+      bool ended_normally = false;
+      run(options, [](bool& ended) -> task<> {
+        auto outer = [](task_group& g) -> task<> {
+          const auto sleeper = []() -> task<> { co_await sleep_for(1h); };
+          const join_handle<void> sleeping = g.spawn(sleeper);
+          const auto waits_inside = [&sleeping]() -> task<> {
+            auto inner = [&sleeping](task_group& h) -> task<> {
+              const auto waiter = [&sleeping]() -> task<> { co_await sleeping; };
+              h.spawn(waiter);
+              co_await sleep_for(1h);
+            };
+            co_await with_task_group(inner);
+          };
+          g.spawn(waits_inside);
+          co_await sleep_for(1ms);
+          g.cancel();
+          co_await sleep_for(1h);
+        };
+        co_await with_task_group(outer);
+        ended = true;
+      }(ended_normally));
+      CHECK(ended_normally);
+    });
+  }
+
+  TEST_CASE("on a pool a cancel takes effect while the task that asked for it computes") {
+    const tests::nothing_left_behind guard;
+    std::atomic<int> cancels = 0;
+    bool seen = false;
+    run({.workers = 2}, [](std::atomic<int>& n, bool& done) -> task<> {
+      event never;
+      const auto wait_for_ever = [&]() -> task<> {
+        const result<void> r = co_await as_result(never.wait());
+        if (!r) ++n;
+      };
+      auto body = [&](task_group& g) -> task<> {
+        g.spawn(wait_for_ever);
+        co_await sleep_for(1ms);
+        g.cancel();
+        const auto give_up = std::chrono::steady_clock::now() + 60s;
+        while (n == 0 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+        done = n == 1;
+      };
+      co_await with_task_group(body);
+    }(cancels, seen));
+    CHECK(seen);
+  }
+
+  TEST_CASE("a body that cannot be copied is referred to with std::ref") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto body = [p = std::make_unique<int>(5)](task_group&) -> task<int> { co_return *p; };
+        const int five = co_await with_task_group(std::ref(body));
+        CHECK(five == 5);
+      }());
+    });
   }
 }

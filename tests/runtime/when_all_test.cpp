@@ -16,8 +16,11 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace weft;
@@ -321,6 +324,46 @@ TEST_SUITE("runtime/when_all") {
                                  co_await with_task_group(body);
                                }()),
                            "clean-up failed", std::runtime_error);
+    });
+  }
+
+  TEST_CASE("a channel's end that was moved into an argument stays open until it is closed") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        bool open_after_the_end = false;
+        auto produce = [](channel_sender<int> tx, bool close) -> task<> {
+          co_await tx.send(1);
+          if (close) tx.close();
+        };
+        auto consume = [](channel_receiver<int> rx) -> task<int> {
+          int sum = 0;
+          while (std::optional<int> n = co_await rx.receive()) sum += *n;
+          co_return sum;
+        };
+        auto look = [](channel_receiver<int> rx, bool& open) -> task<> {
+          (void)co_await rx.receive();
+          event never;
+          auto wait = [&](task_group& g) -> task<> {
+            g.spawn([&]() -> task<> {
+              (void)co_await rx.receive();
+              never.set();
+            });
+            for (int i = 0; i < 100; ++i) {
+              co_await yield();
+            }
+            open = !never.is_set();
+            g.cancel();
+          };
+          co_await with_task_group(wait);
+        };
+        auto [tx, rx] = channel<int>(4);
+        const auto both = co_await when_all(produce(std::move(tx), true), consume(std::move(rx)));
+        CHECK(std::get<1>(both) == 1);
+        auto [left, right] = channel<int>(4);
+        co_await when_all(produce(std::move(left), false),
+                          look(std::move(right), open_after_the_end));
+        CHECK(open_after_the_end);
+      }());
     });
   }
 }

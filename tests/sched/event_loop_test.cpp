@@ -3,6 +3,9 @@
 
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
+#include "support/long_tests.hpp"
+#include "support/waiting_tasks.hpp"
+#include "weft/io/blocking.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -12,7 +15,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <coroutine>
 #include <ctime>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -28,6 +33,11 @@ std::chrono::nanoseconds cpu_time_of_thread() noexcept {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+/// 0.05 % of the long one is 5 ms.
+std::chrono::milliseconds idle_time() noexcept {
+  return std::chrono::milliseconds(tests::repetitions(200, 10'000));
 }
 
 }  // namespace
@@ -116,9 +126,17 @@ TEST_SUITE("sched/event_loop") {
     const auto used = loop.run([]() -> task<std::chrono::nanoseconds> {
       co_await yield();
       const auto before = cpu_time_of_thread();
-      co_await sleep_for(200ms);
+      co_await sleep_for(idle_time());
       co_return cpu_time_of_thread() - before;
     }());
+    CAPTURE(used.count());
+    CHECK(used < 5ms);
+  }
+
+  TEST_CASE("an accept and a timer that wait on a loop cost no processor time") {
+    event_loop loop;
+    const auto used = loop.run(tests::processor_time_of_waiting(idle_time(), cpu_time_of_thread));
+    CAPTURE(used.count());
     CHECK(used < 5ms);
   }
 
@@ -145,5 +163,47 @@ TEST_SUITE("sched/event_loop") {
     one.run(main(two));
     thread.join();
     CHECK(calls == 400);
+  }
+
+  TEST_CASE("a second run while one is in progress is refused, and the first one goes on") {
+    event_loop loop;
+    std::error_code refused;
+    const int done = loop.run([](event_loop& busy, std::error_code& why) -> task<int> {
+      auto second = [&] {
+        try {
+          busy.run(number(1));
+        } catch (const std::system_error& e) {
+          why = e.code();
+        }
+      };
+      co_await blocking(second);
+      co_return 2;
+    }(loop, refused));
+    CHECK(done == 2);
+    CHECK(refused == std::errc::resource_deadlock_would_occur);
+    CHECK(loop.run(number(3)) == 3);
+  }
+
+  TEST_CASE("a posted function may resume a task that awaits something of its own") {
+    struct own_awaitable {
+      event_loop* loop;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> h) const {
+        loop->post([h] { h.resume(); });
+      }
+      void await_resume() const noexcept {}
+    };
+    event_loop loop;
+    const int sum = loop.run([](event_loop& home) -> task<int> {
+      int total = 0;
+      for (int i = 0; i < 100; ++i) {
+        co_await own_awaitable{&home};
+        const int one = co_await number(1);  // transfers that the posted function's resume counts
+        total += one;
+        co_await yield();
+      }
+      co_return total;
+    }(loop));
+    CHECK(sum == 100);
   }
 }

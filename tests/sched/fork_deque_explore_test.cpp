@@ -6,6 +6,7 @@
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/engine.hpp"
+#include "support/explore/mutants.hpp"
 #include "weft/runtime/detail/fork_deque.hpp"
 
 #include <doctest/doctest.h>
@@ -126,25 +127,13 @@ std::vector<std::pair<const char*, set_up>> all_scenarios() {
   return all;
 }
 
-// Orders that could be weaker without the explorer noticing, and why they are what they are.
-// A line stands for all orders below the one that it names.
-struct survivor {
-  std::string_view weakened, why;
-};
 constexpr std::string_view future =
     "keeps a load from seeing what is stored after a later access, which the explorer never shows";
-constexpr survivor survivors[] = {
+constexpr excuse excuses[] = {
     {"push load acquire #0", future},
     {"steal load acquire #0", future},
     {"pop rmw seq_cst #0", future},
 };
-
-std::string_view excuse(std::string_view weakened) {
-  for (const survivor& s : survivors) {
-    if (weakened.starts_with(s.weakened)) return s.why;
-  }
-  return {};
-}
 
 TEST_SUITE("sched/fork_deque explored") {
   TEST_CASE("every item is taken once and handed over whole") {
@@ -169,29 +158,13 @@ TEST_SUITE("sched/fork_deque explored") {
 
   TEST_CASE("each memory order that is weakened is noticed, but for those excused" *
             doctest::skip(sanitized())) {
-    const auto scenarios = all_scenarios();
-    std::vector<site> sites;
-    for (const auto& [name, scenario] : scenarios) {
-      for (const site& s : run({.name = name, .preemptions = 1}, scenario).sites) {
-        bool known = false;
-        for (const site& k : sites) known = known || k.name() == s.name();
-        if (!known) sites.push_back(s);
-      }
+    std::vector<exploration> explorations;
+    for (const auto& [name, scenario] : all_scenarios()) {
+      explorations.push_back({{.name = name, .preemptions = 2}, scenario});
     }
-    unsigned killed = 0;
-    for (const mutation& m : weakenings(sites)) {
-      const std::string weakened = m.name();
-      bool noticed = false;
-      for (const auto& [name, scenario] : scenarios) {
-        // A look at those that are excused: an excuse that no longer holds is a defect.
-        const unsigned preemptions = excuse(weakened).empty() ? 2 : 1;
-        noticed =
-            noticed || run_mutant({.name = name, .preemptions = preemptions}, m, scenario).failed;
-      }
-      killed += noticed ? 1U : 0U;
-      CHECK_MESSAGE(noticed == excuse(weakened).empty(), weakened);
-    }
-    CHECK(killed >= 12);
+    const verdict v = weaken_each(explorations, {"/fork_deque.hpp"}, excuses);
+    CHECK_MESSAGE(v.wrong.empty(), v.text());
+    CHECK(v.noticed >= 12);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/engine.hpp"
+#include "support/explore/mutants.hpp"
 #include "weft/runtime/detail/fork_deque.hpp"
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/detail/parker.hpp"
@@ -335,27 +336,15 @@ options bounds(const named& n) {
           .random_executions = 3000};
 }
 
-// Orders that could be weaker without the explorer noticing, and why they are what they are.
-// A line stands for all orders below the one that it names.
-struct survivor {
-  std::string_view weakened, why;
-};
 constexpr std::string_view uniform = "R1 needs only should_wake and go_to_sleep in one order; the "
                                      "word keeps one order for all, so that "
                                      "nobody has to prove that less will do";
-constexpr survivor survivors[] = {
+constexpr excuse excuses[] = {
     {"try_begin_search rmw seq_cst #0", uniform},
     {"end_search rmw seq_cst #0", uniform},
     {"woke_up rmw seq_cst #0", uniform},
     {"claim_sleeper rmw seq_cst #0", uniform},
 };
-
-std::string_view excuse(std::string_view weakened) {
-  for (const survivor& s : survivors) {
-    if (weakened.starts_with(s.weakened)) return s.why;
-  }
-  return {};
-}
 
 TEST_SUITE("sched/idle_workers explored") {
   TEST_CASE("work is never queued while all workers sleep") {
@@ -391,7 +380,7 @@ TEST_SUITE("sched/idle_workers explored") {
         const rules b = broken;
         noticed = noticed || run(bounds(n), [&](scenario& s) { n.build(s, b); }).failed;
       }
-      CHECK_MESSAGE(noticed, what);
+      CHECK_MESSAGE(noticed, std::string(what));
     }
   }
 
@@ -402,35 +391,15 @@ TEST_SUITE("sched/idle_workers explored") {
         {"parker/leave and terminate", leave_and_terminate, 2, 1},
         {"parking/fork one", fork_one, 2, 1},
     };
-    std::vector<site> sites;
+    std::vector<exploration> explorations;
     for (const named& n : small) {
-      const options how{.name = n.name, .preemptions = 1, .stale_reads = 0};
-      for (const site& s : run(how, [&](scenario& sc) { n.build(sc, {}); }).sites) {
-        const std::string_view file = s.where.file_name();
-        if (!file.ends_with("/parker.hpp") && !file.ends_with("/idle_workers.hpp") &&
-            !s.name().starts_with("push store")) {
-          continue;
-        }
-        bool known = false;
-        for (const site& k : sites) known = known || k.name() == s.name();
-        if (!known) sites.push_back(s);
-      }
+      explorations.push_back(
+          {{.name = n.name, .preemptions = n.preemptions, .stale_reads = n.stale_reads},
+           [&n](scenario& sc) { n.build(sc, {}); }});
     }
-    unsigned killed = 0;
-    for (const mutation& m : weakenings(sites)) {
-      const std::string weakened = m.name();
-      bool noticed = false;
-      for (const named& n : small) {
-        // A look at those that are excused: an excuse that no longer holds is a defect.
-        const unsigned less = excuse(weakened).empty() ? 0 : 1;
-        const options how{
-            .name = n.name, .preemptions = n.preemptions - less, .stale_reads = n.stale_reads};
-        noticed = noticed || run_mutant(how, m, [&](scenario& s) { n.build(s, {}); }).failed;
-      }
-      killed += noticed ? 1U : 0U;
-      CHECK_MESSAGE(noticed == excuse(weakened).empty(), weakened);
-    }
-    CHECK(killed >= 8);
+    const verdict v = weaken_each(explorations, {"/parker.hpp", "/idle_workers.hpp"}, excuses);
+    CHECK_MESSAGE(v.wrong.empty(), v.text());
+    CHECK(v.noticed >= 8);
   }
 }
 

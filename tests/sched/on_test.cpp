@@ -16,6 +16,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
@@ -204,6 +205,40 @@ TEST_SUITE("sched/on") {
         co_await with_task_group(body);
       }(pool, sum));
       CHECK(sum == 1000);
+    });
+  }
+
+  TEST_CASE(
+      "a pool that is destroyed stops the tasks that came by on, and says so to their callers") {
+    on_both([](const run_options& options) {
+      std::optional<thread_pool> pool;
+      pool.emplace(run_options{.workers = 2});
+      std::atomic<bool> begun = false;
+      std::atomic<int> cancels_there = 0;
+      std::error_code code;
+      std::thread caller([&] {
+        try {
+          auto sleeper = [&]() -> task<> {
+            begun = true;
+            begun.notify_one();
+            try {
+              co_await sleep_for(1h);
+            } catch (const cancelled&) {
+              ++cancels_there;
+              throw;
+            }
+          };
+          run(options, on(*pool, sleeper()));
+        } catch (const std::system_error& e) {
+          code = e.code();
+        }
+      });
+      begun.wait(false);
+      pool.reset();
+      // It waited for the guest, which was there until the end.
+      CHECK(cancels_there == 1);
+      caller.join();
+      CHECK(code == std::errc::operation_canceled);
     });
   }
 

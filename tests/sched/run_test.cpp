@@ -13,6 +13,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -49,12 +50,12 @@ constexpr bool sanitized = __has_feature(address_sanitizer);
 constexpr bool sanitized = false;
 #endif
 
-/// Makes io_uring_setup fail with EPERM from here on, as a container's seccomp profile does.
-bool forbid_io_uring() noexcept {
+/// Makes io_uring_setup fail from here on, as a container's seccomp profile does.
+bool forbid_io_uring(int error) noexcept {
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),  // the system call's number
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<__u32>(error)),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{std::size(code), code};
@@ -202,15 +203,22 @@ TEST_SUITE("sched/run") {
   }
 
   TEST_CASE("where io_uring is forbidden run says which call failed and why that may be") {
-    for (const unsigned workers : {1u, 2u}) {
-      CAPTURE(workers);
-      const auto end =
-          in_child([workers] { return forbid_io_uring() ? say_what_run_throws(workers) : 2; });
-      INFO(end.said);
-      CHECK(end.exited_with(0));
-      CHECK(end.said.find("io_uring_setup") != std::string::npos);
-      CHECK(end.said.find("seccomp") != std::string::npos);
-      CHECK(end.said.find("[1]") != std::string::npos);
+    struct known {
+      int error;
+      const char* cause;
+    };
+    for (const known k : {known{EPERM, "seccomp"}, known{ENOSYS, "seccomp"},
+                          known{ENOMEM, "RLIMIT_MEMLOCK"}, known{EINVAL, "too old"}}) {
+      for (const unsigned workers : {1u, 2u}) {
+        CAPTURE(workers);
+        const auto end = in_child(
+            [k, workers] { return forbid_io_uring(k.error) ? say_what_run_throws(workers) : 2; });
+        INFO(end.said);
+        CHECK(end.exited_with(0));
+        CHECK(end.said.find("io_uring_setup") != std::string::npos);
+        CHECK(end.said.find(k.cause) != std::string::npos);
+        CHECK(end.said.find('[' + std::to_string(k.error) + ']') != std::string::npos);
+      }
     }
   }
 
@@ -248,5 +256,22 @@ TEST_SUITE("sched/run") {
     setrlimit(RLIMIT_NOFILE, &before);
     CHECK(code == std::errc::too_many_files_open);
     CHECK(loop.run(number(2)) == 2);
+  }
+
+  TEST_CASE("a queue that no kernel can make is refused with what is wrong about it") {
+    for (const unsigned workers : {1u, 2u}) {
+      for (const queue_options queue :
+           {queue_options{.entries = 0}, queue_options{.entries = 64, .completions = 63}}) {
+        const tests::nothing_left_behind guard;
+        std::string what;
+        try {
+          run({.workers = workers, .queue = queue}, []() -> task<> { co_return; }());
+        } catch (const std::system_error& e) {
+          CHECK(e.code() == std::errc::invalid_argument);
+          what = e.what();
+        }
+        CHECK(what.find("completions") != what.npos);
+      }
+    }
   }
 }

@@ -3,6 +3,8 @@
 
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
+#include "support/long_tests.hpp"
+#include "support/waiting_tasks.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -33,6 +35,11 @@ std::chrono::nanoseconds cpu_time_of_process() noexcept {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+/// 0.05 % of the long one is 5 ms.
+std::chrono::milliseconds idle_time() noexcept {
+  return std::chrono::milliseconds(tests::repetitions(300, 10'000));
 }
 
 /// Two of these end only when they run at the same time: each waits, without an await, for the
@@ -131,8 +138,17 @@ TEST_SUITE("sched/thread_pool") {
     CHECK(pool.run(number(1)) == 1);
     std::this_thread::sleep_for(20ms);
     const auto before = cpu_time_of_process();
-    std::this_thread::sleep_for(300ms);
-    CHECK(cpu_time_of_process() - before < 5ms);
+    std::this_thread::sleep_for(idle_time());
+    const auto used = cpu_time_of_process() - before;
+    CAPTURE(used.count());
+    CHECK(used < 5ms);
+  }
+
+  TEST_CASE("an accept and a timer that wait on a pool cost no processor time") {
+    thread_pool pool({.workers = 4});
+    const auto used = pool.run(tests::processor_time_of_waiting(idle_time(), cpu_time_of_process));
+    CAPTURE(used.count());
+    CHECK(used < 5ms);
   }
 
   TEST_CASE("posts from many threads are all called") {

@@ -3,8 +3,10 @@
 
 #include "weft/sched/trace.hpp"
 
+#include "weft/runtime/task_group.hpp"
 #include "weft/sched/detail/trace_bars.hpp"
 #include "weft/sched/detail/trace_text.hpp"
+#include "weft/sched/run.hpp"
 
 #include <doctest/doctest.h>
 
@@ -287,6 +289,23 @@ TEST_SUITE("sched/trace") {
     CHECK(detail::shortened("µµµµµ", 4) == "µµµ…");
     CHECK(detail::wrapped("one two  three", 7) == std::vector<std::string>{"one two", "three"});
     CHECK(detail::wrapped("", 7).empty());
+  }
+
+  TEST_CASE("tasks that use the same memory one after the other are told apart") {
+    const auto nothing = []() -> weft::task<> { co_return; };
+    auto body = [&](weft::task_group& group) -> weft::task<> {
+      for (int i = 0; i < 5; ++i) co_await group.spawn(nothing);
+    };
+    trace_recording recording;
+    weft::run({.workers = 1, .trace = &recording}, weft::with_task_group(body));
+    REQUIRE(recording.groups().size() == 1);
+    const auto tasks = detail::tasks_of(recording.groups()[0].sections[0]);
+    CHECK(tasks.size() == 6);  // the main task and its five children
+    for (const auto& [id, task] : tasks) {
+      const std::string name = task.function();
+      CAPTURE(name);
+      CHECK(name.find("weft::detail") == name.npos);
+    }
   }
 
   TEST_CASE("a file that cannot be written is named by the error") {

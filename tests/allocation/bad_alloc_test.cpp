@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// No memory at the first allocation, at the second, and so on until all goes well: bad_alloc comes
+// from the call that makes the thing, nothing of it is left, and what runs already goes on.
+#include "allocation/counting_new.hpp"
+#include "support/both_schedulers.hpp"
+#include "weft/runtime/channel.hpp"
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/on.hpp"
+#include "weft/sched/run.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <new>
+#include <utility>
+#include <vector>
+
+using namespace weft;
+using tests::failing_new;
+using tests::no_memory;
+using tests::on_both;
+
+namespace {
+
+/// A task whose frame is too large for the cache: it is allocated each time (and not inlined, since
+/// a compiler may leave out the frame of a coroutine that it sees destroyed at once).
+[[gnu::noinline]] task<int> large(int n) {
+  std::array<int, 1024> kept{};
+  kept[static_cast<std::size_t>(n)] = n;
+  co_await yield();
+  co_return kept[static_cast<std::size_t>(n)];
+}
+
+/// Calls `make()` with the first allocation failing, the second, ... until none does. Says how
+/// often it failed; each time with bad_alloc.
+template <class Make>
+int failures_until_made(Make make, tests::whose allocations = tests::whose::this_thread) {
+  for (int nth = 1;; ++nth) {
+    bool thrown = false;
+    bool hit = false;
+    {
+      const failing_new no_luck(nth, allocations);
+      try {
+        make();
+      } catch (const std::bad_alloc&) {
+        thrown = true;
+      }
+      hit = no_luck.failed();
+    }
+    CHECK(thrown == hit);
+    if (!hit) return nth - 1;
+  }
+}
+
+/// The same for an awaitable.
+template <class Make>
+task<int> failures_until_awaited(Make make) {
+  for (int nth = 1;; ++nth) {
+    bool thrown = false;
+    bool hit = false;
+    {
+      const failing_new no_luck(nth, tests::whose::every_thread);
+      try {
+        co_await make();
+      } catch (const std::bad_alloc&) {
+        thrown = true;
+      }
+      hit = no_luck.failed();
+    }
+    CHECK(thrown == hit);
+    if (!hit) co_return nth - 1;
+  }
+}
+
+/// Runs `body()` beside a task that waits: whatever becomes of the body's calls, that one goes on.
+template <class Body>
+void beside_another(const run_options& options, Body body) {
+  bool other_ended = false;
+  run(options, [](Body& inner, bool& ended) -> task<> {
+    event gate;
+    auto both = [&](task_group& g) -> task<> {
+      join_handle<void> other = g.spawn([&]() -> task<> {
+        co_await gate.wait();
+        ended = true;
+      });
+      co_await yield();
+      co_await inner();
+      gate.set();
+      co_await other;
+    };
+    co_await with_task_group(both);
+  }(body, other_ended));
+  CHECK(other_ended);
+}
+
+}  // namespace
+
+TEST_SUITE("allocation/bad_alloc") {
+  TEST_CASE("a task that there is no memory for is not made") {
+    const auto make = [] { (void)large(1); };
+    CHECK(failures_until_made(make) == 1);
+    on_both([&](const run_options& options) {
+      beside_another(options, [&]() -> task<> {
+        const int failures = failures_until_made(make);
+        CHECK(failures == 1);
+        co_return;
+      });
+    });
+  }
+
+  TEST_CASE("a spawn that there is no memory for starts nothing") {
+    on_both([](const run_options& options) {
+      beside_another(options, []() -> task<> {
+        int ended = 0;
+        auto body = [&](task_group& g) -> task<> {
+          std::array<int, 1024> luggage{};
+          const int failures = failures_until_made([&] {
+            g.spawn(
+                [](int& n, const std::array<int, 1024>&) -> task<> {
+                  ++n;
+                  co_return;
+                },
+                std::ref(ended), luggage);
+          });
+          CHECK(failures >= 1);
+          co_return;
+        };
+        co_await with_task_group(body);
+        CHECK(ended == 1);
+      });
+    });
+  }
+
+  TEST_CASE(
+      "when_all of a vector that there is no memory for gives bad_alloc, its tasks are gone") {
+    on_both([](const run_options& options) {
+      beside_another(options, []() -> task<> {
+        const int failures = co_await failures_until_awaited([]() -> task<> {
+          std::vector<task<int>> tasks;
+          for (int i = 0; i < 4; ++i) tasks.push_back(large(i));
+          const std::vector<int> values = co_await when_all(std::move(tasks));
+          CHECK(values.back() == 3);
+        });
+        CHECK(failures >= 6);
+      });
+    });
+  }
+
+  TEST_CASE("more children than a full deque holds are run without memory for a larger one") {
+    on_both([](const run_options& options) {
+      beside_another(options, []() -> task<> {
+        constexpr int many = 2000;
+        std::atomic<int> ran = 0;
+        const auto child = [](std::atomic<int>& n) -> task<> {
+          ++n;
+          co_return;
+        };
+        std::vector<task<>> tasks;
+        for (int i = 0; i < many; ++i) tasks.push_back(child(ran));
+        auto all = when_all(std::move(tasks));
+        {
+          const no_memory none;
+          co_await std::move(all);
+        }
+        CHECK(ran == many);
+      });
+    });
+  }
+
+  TEST_CASE("a task group fails with bad_alloc, after its children have ended") {
+    on_both([](const run_options& options) {
+      beside_another(options, []() -> task<> {
+        const int failures = co_await failures_until_awaited([]() -> task<> {
+          auto body = [](task_group& g) -> task<> {
+            join_handle<int> one = g.spawn(large, 1);
+            join_handle<int> two = g.spawn(large, 2);
+            const int first = co_await one;
+            const int second = co_await two;
+            CHECK(first + second == 3);
+          };
+          co_await with_task_group(body);
+        });
+        CHECK(failures >= 2);
+      });
+    });
+  }
+
+  TEST_CASE("a channel that there is no memory for is not made") {
+    CHECK(failures_until_made([] { (void)channel<int>(8); }) == 2);
+  }
+
+  TEST_CASE("a function that there is no memory to post is not called") {
+    std::array<int, 1024> luggage{};
+    on_both([&](const run_options& options) {
+      std::atomic<int> calls = 0;
+      const auto post_to = [&](auto& scheduler) {
+        CHECK(failures_until_made(
+                  [&] { scheduler.post([&calls, luggage] { calls += luggage[0] + 1; }); }) == 1);
+        event called;
+        scheduler.post([&called] { called.set(); });
+        scheduler.run([](event& e) -> task<> { co_await e.wait(); }(called));
+      };
+      if (options.workers == 1) {
+        event_loop loop(options);
+        post_to(loop);
+      } else {
+        thread_pool pool(options);
+        post_to(pool);
+      }
+      CHECK(calls == 1);
+    });
+  }
+
+  TEST_CASE("a run that there is no memory for starts nothing") {
+    on_both([](const run_options& options) {
+      int ran = 0;
+      const auto once = [&] {
+        run(options, [](int& n) -> task<> {
+          ++n;
+          co_return;
+        }(ran));
+      };
+      const int failures = failures_until_made(once, tests::whose::every_thread);
+      CHECK(failures >= 3);
+      CHECK(ran == 1);
+    });
+  }
+
+  TEST_CASE("a trip to another scheduler that there is no memory for is not begun") {
+    on_both([](const run_options& options) {
+      thread_pool there({.workers = 2});
+      beside_another(options, [&]() -> task<> {
+        const int failures = co_await failures_until_awaited([&]() -> task<> {
+          const int n = co_await on(there, large(3));
+          CHECK(n == 3);
+        });
+        CHECK(failures >= 1);
+      });
+    });
+  }
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Fairness, counted in resumes: beside a task that never waits, a woken task, a posted function and
+// a timer are served after a bounded number of them. On an event loop and on a pool of one worker,
+// where no other worker can help.
+#include "weft/sched/detail/turn.hpp"
+
+#include "support/both_schedulers.hpp"
+#include "weft/runtime/as_result.hpp"
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/on.hpp"
+#include "weft/sched/run.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+using namespace weft;
+using namespace std::chrono_literals;
+using detail::forks_in_a_row;
+using detail::resumes_per_turn;
+
+namespace {
+
+/// What is asked for while a hog runs, and after how many resumes it came.
+struct served {
+  bool done = false;
+  std::uint64_t asked_at = 0;
+  std::uint64_t after = 0;
+
+  void ask() { asked_at = detail::current_worker()->resumes; }
+  void serve() {
+    after = detail::current_worker()->resumes - asked_at;
+    done = true;
+  }
+};
+
+task<int> number(int n) { co_return n; }
+
+/// Calls `round()` until `s` is served. Where it never is the test fails, it does not hang.
+template <class Round>
+task<> until_served(const served& s, Round round) {
+  for (int i = 0; i < 100'000 && !s.done; ++i) {
+    (void)co_await round();
+  }
+  CHECK(s.done);
+}
+
+// Tasks that keep their thread busy until something is served.
+
+struct forks_and_joins {
+  static task<> until(const served& s) {
+    return until_served(s, [] { return when_all(number(1), number(2)); });
+  }
+};
+
+struct forks_deeply {
+  static task<int> fib(int n) {
+    if (n < 2) co_return n;
+    const auto both = co_await when_all(fib(n - 1), fib(n - 2));
+    co_return std::get<0>(both) + std::get<1>(both);
+  }
+  static task<> until(const served& s) {
+    return until_served(s, [] { return fib(8); });
+  }
+};
+
+struct has_many_children {
+  static constexpr int children_max = 100'000;
+
+  static task<> until(const served& s) {
+    int too_early = 0;
+    const auto child = [](const served& yet, int& count) -> task<> {
+      if (!yet.done) ++count;
+      co_return;
+    };
+    std::vector<task<>> children;
+    for (int i = 0; i < children_max; ++i) children.push_back(child(s, too_early));
+    co_await when_all(std::move(children));
+    CHECK(too_early < children_max);
+  }
+};
+
+struct opens_empty_groups {
+  static task<> until(const served& s) {
+    return until_served(s,
+                        [] { return with_task_group([](task_group&) -> task<> { co_return; }); });
+  }
+};
+
+/// Under a stopped scope, where nothing starts.
+template <class Round>
+task<> until_served_in_a_stopped_scope(const served& s, Round round) {
+  auto body = [&](task_group& g) -> task<> {
+    g.cancel();
+    co_await until_served(s, round);
+  };
+  co_await with_task_group(body);
+}
+
+struct ignores_refused_groups {
+  static task<> until(const served& s) {
+    return until_served_in_a_stopped_scope(
+        s, [] { return as_result(with_task_group([](task_group&) -> task<> { co_return; })); });
+  }
+};
+
+struct ignores_refused_trips {
+  static task<> until(const served& s) {
+    return until_served_in_a_stopped_scope(
+        s, [] { return as_result(on(*detail::current_worker()->home, number(1))); });
+  }
+};
+
+/// Calls `body(scheduler, s)` with an event loop and with a pool of one worker.
+template <class Body>
+void on_one_worker(std::uint64_t resumes_max, Body body) {
+  const tests::nothing_left_behind guard;
+  const auto measure = [&](auto& scheduler) {
+    served s;
+    scheduler.run(body(scheduler, s));
+    CHECK(s.done);
+    CHECK(s.after <= resumes_max);
+  };
+  event_loop loop;
+  measure(loop);
+  thread_pool pool({.workers = 1});
+  measure(pool);
+}
+
+/// `server(gate)` waits for the gate and is served later; the hog runs as soon as the gate opens.
+template <class Hog, class Server>
+task<> beside_a_hog(const served& s, Server server) {
+  event gate;
+  auto body = [&](task_group& g) -> task<> {
+    join_handle<void> other = g.spawn([&] { return server(gate); });
+    co_await yield();
+    gate.set();
+    co_await Hog::until(s);
+    co_await other;
+  };
+  co_await with_task_group(body);
+}
+
+}  // namespace
+
+#define HOGS                                                                                    \
+  forks_and_joins, forks_deeply, has_many_children, opens_empty_groups, ignores_refused_groups, \
+      ignores_refused_trips
+
+TEST_SUITE("sched/turn") {
+  TEST_CASE_TEMPLATE("a woken task waits for a bounded number of resumes", Hog, HOGS) {
+    on_one_worker(forks_in_a_row + 2, [](auto&, served& s) {
+      return beside_a_hog<Hog>(s, [&s](event& gate) -> task<> {
+        s.ask();
+        co_await gate.wait();
+        s.serve();
+      });
+    });
+  }
+
+  TEST_CASE_TEMPLATE("a posted function waits for a bounded number of resumes", Hog, HOGS) {
+    on_one_worker(resumes_per_turn + 2, [](auto& scheduler, served& s) {
+      return beside_a_hog<Hog>(s, [&](event&) -> task<> {
+        s.ask();
+        scheduler.post([&s] { s.serve(); });
+        co_return;
+      });
+    });
+  }
+
+  TEST_CASE_TEMPLATE("a timer that is due waits for a bounded number of resumes", Hog, HOGS) {
+    on_one_worker(resumes_per_turn + forks_in_a_row + 2, [](auto&, served& s) {
+      return beside_a_hog<Hog>(s, [&s](event& gate) -> task<> {
+        co_await gate.wait();
+        s.ask();
+        co_await sleep_for(1ns);
+        s.serve();
+      });
+    });
+  }
+}
