@@ -46,28 +46,53 @@ bool fails_now() noexcept {
   return until_failure.fetch_sub(1) == 1;
 }
 
-void* allocate(std::size_t bytes, std::size_t alignment) {
+constexpr std::size_t usual = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+void* try_allocate(std::size_t bytes, std::size_t alignment) noexcept {
   allocated().count();
-  if (fails_now()) throw std::bad_alloc();
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* const memory = alignment <= alignof(std::max_align_t)
-                           ? std::malloc(bytes != 0 ? bytes : 1)
-                           : std::aligned_alloc(alignment, rounded);
+  if (fails_now()) return nullptr;
+  if (alignment <= usual) return std::malloc(bytes != 0 ? bytes : 1);
+  return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  void* const memory = try_allocate(bytes, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
+std::size_t number(std::align_val_t alignment) noexcept {
+  return static_cast<std::size_t>(alignment);
+}
+
 }  // namespace
 
-// The other forms of the standard library call these.
-void* operator new(std::size_t bytes) { return allocate(bytes, alignof(std::max_align_t)); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return allocate(bytes, static_cast<std::size_t>(alignment));
+// All forms: a sanitizer's own would take the place of those that are left out, and complain that
+// what they allocate is freed by these.
+using nothrow = const std::nothrow_t&;
+using align = std::align_val_t;
+void* operator new(std::size_t n) { return allocate(n, usual); }
+void* operator new[](std::size_t n) { return allocate(n, usual); }
+void* operator new(std::size_t n, align a) { return allocate(n, number(a)); }
+void* operator new[](std::size_t n, align a) { return allocate(n, number(a)); }
+void* operator new(std::size_t n, nothrow) noexcept { return try_allocate(n, usual); }
+void* operator new[](std::size_t n, nothrow) noexcept { return try_allocate(n, usual); }
+void* operator new(std::size_t n, align a, nothrow) noexcept { return try_allocate(n, number(a)); }
+void* operator new[](std::size_t n, align a, nothrow) noexcept {
+  return try_allocate(n, number(a));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, align) noexcept { std::free(memory); }
+void operator delete[](void* memory, align) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, align) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, align) noexcept { std::free(memory); }
+void operator delete(void* memory, nothrow) noexcept { std::free(memory); }
+void operator delete[](void* memory, nothrow) noexcept { std::free(memory); }
+void operator delete(void* memory, align, nothrow) noexcept { std::free(memory); }
+void operator delete[](void* memory, align, nothrow) noexcept { std::free(memory); }
 
 // Every throw and every std::rethrow_exception comes by here.
 extern "C" _Unwind_Reason_Code _Unwind_RaiseException(_Unwind_Exception* exception) {
