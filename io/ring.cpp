@@ -176,7 +176,7 @@ void ring::reap() noexcept {
     op.res = cqe->res;
     op.cqe_flags = cqe->flags;
     --in_flight_;
-    strand_of(*op.promise).complete(op, *worker_);
+    strand_of(*op.promise).complete(op, *worker_);  // makes it ready; the worker's turn resumes it
   }
   io_uring_cq_advance(&memory, seen);
 }

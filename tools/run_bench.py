@@ -24,6 +24,17 @@ SECONDS_MAX = 290
 REPETITIONS = 5
 # Of a benchmark's run, what is not measured time: finding the number of iterations, setting up.
 OVERHEAD = 3
+# What rules out a wrong design: (question, variant to compare with, counter, least ratio). The
+# call through a function pointer stands for 2 ns: so an await may take 25 ns, a yield 30.
+FLOORS = [
+    ("runtime/task_await", "function_pointer", "time", 2 / 25),
+    ("runtime/yield tasks:1 workers:1", "function_pointer", "time", 2 / 30),
+    ("sched/fork_join_fib n:30 scheduler:loop workers:1", "tbb_task_group", "time", 1),
+    ("sched/fork_join_fib n:30 scheduler:loop workers:1", "tbb_parallel_invoke", "time", 1),
+    ("sched/fork_join_fib n:30 scheduler:pool workers:1", "tbb_task_group", "time", 1),
+    ("sched/fork_join_fib n:30 scheduler:pool workers:1", "tbb_parallel_invoke", "time", 1),
+    ("io/tcp_ping_pong connections:50", "raw_liburing", "server_cpu", 0.85),
+]
 # What Google Benchmark appends to a name.
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
                       r"iterations:\d+|min_time:.*|min_warmup_time:.*)$")
@@ -128,6 +139,22 @@ def ratios(results):
     return rows
 
 
+def floors(results):
+    """Lines that say which floors were met, of those that were measured."""
+    for name, counters in results.items():
+        question, variant, arguments = split(name)
+        title = " ".join([question, *arguments])
+        for floor_title, against, key, least in FLOORS:
+            if variant != "weft" or title != floor_title or key not in counters:
+                continue
+            for other, its in baselines(question, arguments, results):
+                if other != against or key not in its:
+                    continue
+                ratio = its[key][0] / counters[key][0]
+                yield (f"floor {'met   ' if ratio >= least else 'MISSED'}  {title} {key}: "
+                       f"{ratio:.3g} x {against}, at least {least:.3g}")
+
+
 def commit():
     if not shutil.which("git"):
         return "unknown"
@@ -176,6 +203,7 @@ def main():
         print(f"{title:<{width}}  {median:>9} {spread:>5}  {ratio}".rstrip())
     print(f"\ncompiler {context['compiler']}, kernel {context['kernel']}, commit {commit()}; "
           f"ratio = baseline / weft, above 1 weft is faster; {output}/results.json")
+    print("\n".join(["", *floors(results)]))
     for name, message in errors.items():
         print(f"WRONG: {name}: {message}")
     for name in left_out:

@@ -101,7 +101,7 @@ void beside_another(const run_options& options, Body body) {
 
 }  // namespace
 
-TEST_SUITE("allocation/bad_alloc") {
+TEST_SUITE("allocation/bad_alloc" * doctest::skip(!tests::allocations_are_counted())) {
   TEST_CASE("a task that there is no memory for is not made") {
     const auto make = [] { (void)large(1); };
     CHECK(failures_until_made(make) == 1);

@@ -108,15 +108,6 @@ std::uint64_t allocations(whose calls) noexcept { return allocated().read(calls)
 
 std::uint64_t throws(whose calls) noexcept { return thrown().read(calls); }
 
-bool throws_are_counted() noexcept {
-  const std::uint64_t before = throws(whose::this_thread);
-  try {
-    throw 1;
-  } catch (int) {
-    return throws(whose::this_thread) == before + 1;
-  }
-}
-
 failing_new::failing_new(std::int64_t nth, whose calls) noexcept {
   one_thread_only = that_thread = calls == whose::this_thread;
   until_failure = nth;
