@@ -5,6 +5,7 @@ odd names and real trees; what cannot be read is reported and turns the exit cod
 
 import os
 import pathlib
+import pty
 import resource
 import shutil
 import subprocess
@@ -137,6 +138,18 @@ def check_full_disk(directory):
     assert done.returncode == 1 and b"cannot write" in done.stderr, done
 
 
+def check_progress(directory):
+    """On a terminal a line says how far it is, and is gone at the end; the output is the same."""
+    terminal, other_end = pty.openpty()
+    with open(terminal, "rb", buffering=0) as screen:
+        done = subprocess.run([PROGRAM, "odd"], cwd=directory, stdout=subprocess.PIPE,
+                              stderr=other_end, timeout=60)
+        os.close(other_end)
+        shown = screen.read(1 << 16)
+    assert done.returncode == 0 and done.stdout == expected(directory, "odd"), done
+    assert b" files hashed" in shown and shown.endswith(b"\r\x1b[K"), shown
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
@@ -145,8 +158,9 @@ def main():
         check_unreadable(directory)
         check_vanishing(directory)
         check_full_disk(directory)
-    # A real tree, small enough for every build; DIR in the environment names another one.
-    tree = os.environ.get("DIR", "/usr/include/linux")
+        check_progress(directory)
+    # A real tree; DIR in the environment names another one.
+    tree = os.environ.get("DIR", "/usr/include")
     done = check("/", tree if os.path.isdir(tree) else "/etc")
     assert done.returncode == 0 or os.geteuid() != 0, done.stderr
 

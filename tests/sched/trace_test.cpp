@@ -4,6 +4,8 @@
 #include "weft/sched/trace.hpp"
 
 #include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/runtime/yield.hpp"
 #include "weft/sched/detail/trace_bars.hpp"
 #include "weft/sched/detail/trace_text.hpp"
 #include "weft/sched/run.hpp"
@@ -11,6 +13,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -289,6 +293,50 @@ TEST_SUITE("sched/trace") {
     CHECK(detail::shortened("µµµµµ", 4) == "µµµ…");
     CHECK(detail::wrapped("one two  three", 7) == std::vector<std::string>{"one two", "three"});
     CHECK(detail::wrapped("", 7).empty());
+  }
+
+  TEST_CASE("tasks that take turns on a loop show as bars in turn on one lane") {
+    const auto take_turns = []() -> weft::task<> {
+      for (int i = 0; i < 3; ++i) co_await weft::yield();
+    };
+    trace_recording recording;
+    weft::run({.workers = 1, .trace = &recording}, [](auto turns) -> weft::task<> {
+      co_await weft::when_all(turns(), turns());
+    }(take_turns));
+    const auto& lanes = recording.groups().at(0).sections.at(0).lanes;
+    REQUIRE(lanes.size() == 1);
+    int changes = 0;
+    for (std::size_t i = 1; i < lanes[0]->size(); ++i) {
+      changes += (*lanes[0])[i].task != (*lanes[0])[i - 1].task;
+      CHECK((*lanes[0])[i].begin_ns >= (*lanes[0])[i - 1].end_ns);
+    }
+    CHECK(changes >= 6);
+  }
+
+  TEST_CASE("tasks that run at the same time on a pool show as bars above each other") {
+    std::atomic<int> running = 0;
+    const auto meet = [&running]() -> weft::task<> {
+      ++running;
+      while (running < 2) std::this_thread::yield();  // until the other one runs, too
+      co_return;
+    };
+    auto body = [&](weft::task_group& group) -> weft::task<> {
+      group.spawn_n(2, meet);
+      co_return;
+    };
+    trace_recording recording;
+    weft::run({.workers = 2, .trace = &recording}, weft::with_task_group(body));
+    const auto& lanes = recording.groups().at(0).sections.at(0).lanes;
+    REQUIRE(lanes.size() == 2);
+    bool together = false;
+    for (std::size_t i = 0; i < lanes[0]->size(); ++i) {
+      for (std::size_t k = 0; k < lanes[1]->size(); ++k) {
+        const trace_span& one = (*lanes[0])[i];
+        const trace_span& other = (*lanes[1])[k];
+        together |= one.begin_ns < other.end_ns && other.begin_ns < one.end_ns;
+      }
+    }
+    CHECK(together);
   }
 
   TEST_CASE("tasks that use the same memory one after the other are told apart") {
