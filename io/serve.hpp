@@ -9,7 +9,9 @@
 #include "weft/runtime/task_group.hpp"
 
 #include <exception>
+#include <functional>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace weft {
@@ -41,10 +43,47 @@ task<> serve_connection(Handler& handler, tcp_stream stream, serve_options optio
 
 }  // namespace detail
 
+namespace detail {
+
+template <class Handler>
+task<> serve_on(tcp_listener& listener, Handler handler, serve_options options) {
+  auto body = [&](task_group& group) -> task<> {
+    for (;;) {
+      task<tcp_stream> next = next_connection(listener, options);
+      tcp_stream stream = co_await std::move(next);
+      try {
+        group.spawn(serve_connection<Handler>, std::ref(handler), std::move(stream), options);
+      } catch (const std::bad_alloc& e) {
+        report(options, e);  // this connection is closed, the others go on
+      }
+    }
+  };
+  task<> running = with_task_group(body);
+  co_await std::move(running);
+}
+
+template <class Handler>
+task<> serve_owned(tcp_listener listener, Handler handler, serve_options options) {
+  task<> running = serve_on(listener, std::move(handler), options);
+  co_await std::move(running);
+}
+
+template <class Handler>
+constexpr void check_handler() noexcept {
+  static_assert(
+      safe_as_temporary<Handler>,
+      "weft: name the lambda first (auto handler = [...]; co_await serve(listener, "
+      "handler)): g++ 12 destroys the captures of a temporary lambda twice in a co_await");
+}
+
+}  // namespace detail
+
 /// Serves connections until it is cancelled.
 ///
-/// Shape:    handler is a callable `task<>(tcp_stream)`; it is copied once and called for each
-///           connection, on a pool from several threads at once.
+/// Shape:    handler is a callable `task<>(tcp_stream)`, copied (moved, when it is a temporary) once
+///           and called for each connection, on a pool from several threads at once; a named
+///           lambda, or a temporary one whose captures are trivially destructible (g++ 12 destroys
+///           other ones twice).
 /// Returns:  never normally.
 /// Errors:   bad_file_descriptor when the listener is closed; other errors of accept() that no
 ///           waiting mends; what a handler throws beside std::exception. std::exceptions of a
@@ -54,37 +93,17 @@ task<> serve_connection(Handler& handler, tcp_stream stream, serve_options optio
 /// Lifetime: listener outlives the co_await, and so does what on_error refers to.
 /// Cost:     three frames for each connection.
 template <class Handler>
-task<> serve(tcp_listener& listener, Handler handler, serve_options options = {}) {
-  auto body = [&](task_group& group) -> task<> {
-    for (;;) {
-      task<tcp_stream> next = detail::next_connection(listener, options);
-      tcp_stream stream = co_await std::move(next);
-      try {
-        group.spawn(detail::serve_connection<Handler>, std::ref(handler), std::move(stream),
-                    options);
-      } catch (const std::bad_alloc& e) {
-        detail::report(options, e);  // this connection is closed, the others go on
-      }
-    }
-  };
-  task<> running = with_task_group(body);
-  co_await std::move(running);
+task<> serve(tcp_listener& listener, Handler&& handler, serve_options options = {}) {
+  detail::check_handler<Handler>();
+  return detail::serve_on<std::decay_t<Handler>>(listener, std::forward<Handler>(handler), options);
 }
-
-namespace detail {
-
-template <class Handler>
-task<> serve_owned(tcp_listener listener, Handler handler, serve_options options) {
-  task<> running = serve(listener, std::move(handler), options);
-  co_await std::move(running);
-}
-
-}  // namespace detail
 
 /// The same with a listener of its own, which is closed at the end.
 template <class Handler>
-task<> serve(tcp_listener&& listener, Handler handler, serve_options options = {}) {
-  return detail::serve_owned(std::move(listener), std::move(handler), options);
+task<> serve(tcp_listener&& listener, Handler&& handler, serve_options options = {}) {
+  detail::check_handler<Handler>();
+  return detail::serve_owned<std::decay_t<Handler>>(std::move(listener),
+                                                    std::forward<Handler>(handler), options);
 }
 
 }  // namespace weft

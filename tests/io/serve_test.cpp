@@ -298,6 +298,24 @@ TEST_SUITE("io/serve") {
     });
   }
 
+  TEST_CASE("accepting pauses when more than a hundred connections in a row fail") {
+    on_both([](run_options options) {
+      failing_accepts accepts(std::vector<int>(102, EPERM));
+      options.kernel = &accepts.kernel;
+      std::atomic<int> reported = 0;
+      auto on_error = [&](const std::exception&) { ++reported; };
+      auto client = [](endpoint where) -> task<> {
+        const std::string answer = co_await ask(where, "hello");
+        CHECK(answer == "hello");
+      };
+      run(options, with_server(echo, client, {.on_error = on_error}));
+      CHECK(reported == 2);
+      std::vector<std::chrono::nanoseconds> expected(101);  // at once
+      for (const int ms : {10, 30, 30}) expected.push_back(std::chrono::milliseconds(ms));
+      CHECK(accepts.made_at() == expected);
+    });
+  }
+
   TEST_CASE("an error that no waiting mends ends the server, and its connections first") {
     on_both([](run_options options) {
       for (const int error : {EBADF, EINVAL, ENOTSOCK, EFAULT}) {
