@@ -546,12 +546,13 @@ TEST_SUITE("runtime/task_group") {
     on_both([](const run_options& options) {
       bool ended_normally = false;
       run(options, [](bool& ended) -> task<> {
-        auto outer = [](task_group& g) -> task<> {
+        std::optional<join_handle<void>> sleeping;  // outlives the group, as what children refer to
+        auto outer = [&sleeping](task_group& g) -> task<> {
           const auto sleeper = []() -> task<> { co_await sleep_for(1h); };
-          const join_handle<void> sleeping = g.spawn(sleeper);
+          sleeping = g.spawn(sleeper);
           const auto waits_inside = [&sleeping]() -> task<> {
             auto inner = [&sleeping](task_group& h) -> task<> {
-              const auto waiter = [&sleeping]() -> task<> { co_await sleeping; };
+              const auto waiter = [&sleeping]() -> task<> { co_await *sleeping; };
               h.spawn(waiter);
               co_await sleep_for(1h);
             };
