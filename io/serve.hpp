@@ -80,7 +80,7 @@ constexpr void check_handler() noexcept {
 
 /// Serves connections until it is cancelled.
 ///
-/// Shape:    handler is a callable `task<>(tcp_stream)`, copied (moved, when it is a temporary) once
+/// Shape:    handler is a callable `task<>(tcp_stream)`; copied once
 ///           and called for each connection, on a pool from several threads at once; a named
 ///           lambda, or a temporary one whose captures are trivially destructible (g++ 12 destroys
 ///           other ones twice).

@@ -100,4 +100,8 @@ template <class T>
   return as_result(handle.operator co_await());
 }
 
+/// On g++ 12: the handle is named first (auto child = group.spawn(...); as_result(child)).
+template <class T>
+auto as_result(detail::named_join_handle<T>&& unnamed) = delete;
+
 }  // namespace weft

@@ -135,7 +135,7 @@ public:
       group_state& group = c.finish_child(c.failure());
       if (c.drop_owner_at_end()) {
         c.clear();
-        current_worker()->retired = c.self;
+        current_worker()->retire(c.self);
       }
       release(group);
     }

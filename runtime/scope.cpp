@@ -48,8 +48,15 @@ void cancel_scope::request_stop() noexcept {
   if (stopped_.exchange(true, std::memory_order_seq_cst)) return;  // sync: S1
   if (!try_hold()) return;  // empty: its strands have ended, and its opener is about to close it
   worker* const w = current_worker();
-  if (!shared_ && w != nullptr && w->home == home_)
-    w->inbox.push(*this);
+  if (w != nullptr && w->home == home_)
+    send_walk(*w);
+  else
+    home_->send(*this);
+}
+
+void cancel_scope::send_walk(worker& w) noexcept {
+  if (!shared_)
+    w.inbox.push(*this);
   else  // on a pool to whoever comes first: this worker may go on computing for long
     home_->send(*this);
 }
@@ -96,10 +103,10 @@ void cancel_scope::walk(worker& w) noexcept {
     }
     more = !strands_.empty();
   }
-  if (more)
-    w.inbox.push(*this);
-  else
+  if (!more)
     release();
+  else
+    send_walk(w);
 }
 
 void cancel_scope::deliver_walk(message& m, worker& w) noexcept {

@@ -71,6 +71,7 @@ private:
   void link(strand& s) noexcept;
   void unlink(strand& s) noexcept;
   void walk(worker& w) noexcept;
+  void send_walk(worker& w) noexcept;
   static void deliver_walk(message& m, worker& w) noexcept;
 
   // Fixed while open.

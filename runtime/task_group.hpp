@@ -191,7 +191,7 @@ task<R> run_group(task_group_options options, Body body) {
   line.close(state);
   if (state.first_failure() != nullptr) std::rethrow_exception(state.first_failure());
   if (!has_value) {
-    if (line.stop_requested()) std::rethrow_exception(stopped);
+    if (line.scope().stop_is_under_way()) std::rethrow_exception(stopped);
     if constexpr (!std::is_void_v<R>)
       throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                               "with_task_group: cancelled before its body returned a value");

@@ -55,6 +55,8 @@ task<typename A::value_type> to_task(A&& a) {
   return as_task<typename A::value_type, A>(std::forward<A>(a));
 }
 template <class T>
+task<T> to_task(named_join_handle<T>&& unnamed) = delete;  // join_handle<T> h = group.spawn(...)
+template <class T>
 task<T> to_task(join_handle<T>&& h) {
   return as_task<T, join_handle<T>>(std::move(h));
 }

@@ -11,9 +11,10 @@
 #include <utility>
 
 // initial-exec: one load, where a shared library would call a function to find the variable. With
-// a name of C's, which current_worker() spells.
+// a name of C's, which current_worker() spells where link-time optimisation does not see it.
 extern "C" {
-[[gnu::tls_model("initial-exec")]] constinit thread_local weft::detail::worker* weft_this_worker =
+[[gnu::used,
+  gnu::tls_model("initial-exec")]] constinit thread_local weft::detail::worker* weft_this_worker =
     nullptr;
 }
 

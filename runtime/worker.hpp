@@ -49,6 +49,7 @@ struct worker {
   std::coroutine_handle<> hop(std::coroutine_handle<> h) noexcept {
     if (++hops < hops_max) [[likely]]
       return h;
+    if (run_slot != nullptr) return h;  // a posted function resumes several coroutines
     run_slot = h;
     return std::noop_coroutine();
   }
@@ -80,6 +81,13 @@ struct worker {
   /// Runs `s` until it suspends, with everything that it transfers to. Thread: owner, from its
   /// loop.
   void resume(suspended& s) noexcept;
+
+  /// Destroys the frame of a coroutine that has ended, once nothing of it is on the stack.
+  void retire(std::coroutine_handle<> h) noexcept {
+    if (retired != nullptr) [[unlikely]]
+      retired.destroy();  // a posted function has resumed several coroutines
+    retired = h;
+  }
 
   /// What is left to do after a coroutine was resumed here, by resume() or by somebody's handle.
   /// Thread: owner, with no coroutine on its stack.

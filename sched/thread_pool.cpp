@@ -87,10 +87,6 @@ void thread_pool::start_threads() {
       });
       ++started;
     }
-  } catch (const std::system_error& e) {
-    refused = std::make_exception_ptr(std::system_error(
-        e.code(), "weft cannot start: creating the thread of worker " + std::to_string(started) +
-                      " failed; look at ulimit -u (RLIMIT_NPROC) and the cgroup's pids.max"));
   } catch (...) {
     refused = std::current_exception();
   }
@@ -106,7 +102,15 @@ void thread_pool::start_threads() {
   if (refused == nullptr) return;
   for (auto& s : p.seats)
     if (s->thread.joinable()) s->thread.join();
-  std::rethrow_exception(refused);
+  if (started == p.seats.size()) std::rethrow_exception(refused);
+  try {
+    std::rethrow_exception(refused);
+  } catch (const std::system_error& e) {
+    throw std::system_error(
+        e.code(), "weft cannot start: creating the thread of worker " + std::to_string(started) +
+                      " failed; look at ulimit -u (RLIMIT_NPROC) and the cgroup's "
+                      "pids.max");
+  }
 }
 
 void thread_pool::open_seat(seat& s) noexcept {

@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,10 @@ std::vector<place> walk_from(const detail::promise_base* p) {
   return found;
 }
 
-unsigned line_in_leaf = 0;
-unsigned line_in_middle = 0;
-unsigned line_in_top = 0;
+// Atomic: two of them may run at once.
+std::atomic<unsigned> line_in_leaf = 0;
+std::atomic<unsigned> line_in_middle = 0;
+std::atomic<unsigned> line_in_top = 0;
 
 task<std::vector<place>> leaf() {
   own here;

@@ -570,6 +570,42 @@ TEST_SUITE("runtime/task_group") {
     });
   }
 
+  TEST_CASE("a cancel from outside passes through groups that it has not reached yet") {
+    // As above, on one strand: the body of the innermost group is cut off by way of the sibling,
+    // before the group around it has heard of the stop.
+    on_both([](const run_options& options) {
+      int ended_normally = 0;
+      run(options, [](int& count) -> task<> {
+        std::optional<join_handle<void>> sibling;
+        event begin;
+        auto outer = [&](task_group& g) -> task<> {
+          const auto works = [&]() -> task<> {
+            co_await begin.wait();
+            for (;;) co_await yield();
+          };
+          sibling = g.spawn(works);
+          const auto waits_inside = [&]() -> task<> {
+            auto innermost = [&](task_group&) -> task<> { co_await *sibling; };
+            auto middle = [&](task_group&) -> task<> {
+              co_await with_task_group(innermost);
+              ++count;
+            };
+            co_await with_task_group(middle);
+            ++count;
+          };
+          g.spawn(waits_inside);
+          co_await sleep_for(1ms);
+          begin.set();
+          co_await yield();
+          g.cancel();
+          co_await sleep_for(1h);
+        };
+        co_await with_task_group(outer);
+      }(ended_normally));
+      CHECK(ended_normally == 0);
+    });
+  }
+
   TEST_CASE("on a pool a cancel takes effect while the task that asked for it computes") {
     const tests::nothing_left_behind guard;
     std::atomic<int> cancels = 0;

@@ -184,6 +184,34 @@ TEST_SUITE("sched/event_loop") {
     CHECK(loop.run(number(3)) == 3);
   }
 
+  TEST_CASE("a posted function may resume many tasks") {
+    struct collected {
+      std::vector<std::coroutine_handle<>>* all;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> h) const { all->push_back(h); }
+      void await_resume() const noexcept {}
+    };
+    event_loop loop;
+    std::vector<std::coroutine_handle<>> waiting;
+    int ended = 0;
+    loop.run([](event_loop& home, auto& all, int& count) -> task<> {
+      auto body = [&](task_group& g) -> task<> {
+        const auto wait = [&]() -> task<> {
+          co_await collected{&all};
+          const int one = co_await number(1);
+          count += one;
+        };
+        g.spawn_n(100, wait);
+        while (all.size() < 100) co_await yield();
+        home.post([&all] {
+          for (const std::coroutine_handle<> h : all) h.resume();
+        });
+      };
+      co_await with_task_group(body);
+    }(loop, waiting, ended));
+    CHECK(ended == 100);
+  }
+
   TEST_CASE("a posted function may resume a task that awaits something of its own") {
     struct own_awaitable {
       event_loop* loop;
