@@ -104,8 +104,7 @@ frame_block* frame_depot::try_pop(std::size_t size_class) noexcept {
   return batch;
 }
 
-frame_cache::frame_cache(frame_depot* depot) noexcept
-    : depot_(depot), quick_classes_(poisons() ? 0 : frame_class_count) {
+frame_cache::frame_cache(frame_depot* depot) noexcept : depot_(depot), quick_(!poisons()) {
   for (std::size_t size_class = 0; size_class < frame_class_count; ++size_class) {
     lists_[size_class] = {&bottom, nullptr, blocks_per_batch(size_class)};
   }

@@ -87,7 +87,7 @@ public:
   /// At least `size` bytes, 64-byte aligned. Throws std::bad_alloc; nothing has changed then.
   [[nodiscard]] void* allocate(std::size_t size) {
     const std::size_t size_class = class_of(size);
-    if (size_class < quick_classes_) [[likely]] {
+    if (size_class < frame_class_count && quick_) [[likely]] {
       free_list& list = lists_[size_class];
       if (frame_block* const block = list.top; block->depth != 0) [[likely]] {
         list.top = block->next;
@@ -101,7 +101,7 @@ public:
   /// `size` is the one that was asked for; the block may come from any cache or from none.
   void deallocate(void* memory, std::size_t size) noexcept {
     const std::size_t size_class = class_of(size);
-    if (size_class < quick_classes_) [[likely]] {
+    if (size_class < frame_class_count && quick_) [[likely]] {
       free_list& list = lists_[size_class];
       frame_block* const top = list.top;
       if (const std::uint32_t depth = top->depth; depth != list.batch_size) [[likely]] {
@@ -159,7 +159,7 @@ private:
 
   // Fixed after construction.
   frame_depot* const depot_;
-  const std::size_t quick_classes_;  // all, or none where blocks have to be poisoned
+  const bool quick_;  // false where blocks have to be poisoned
   // Written by the owner thread.
   std::atomic<std::uint64_t> allocated_{0};
   std::atomic<std::uint64_t> freed_{0};
