@@ -4,7 +4,7 @@
 workload (DIRECTORY/waiting.svg, ...), for the pages in docs/.
 
 What a page cannot show is left out (the tooltips), and bars of one colour that follow one another
-become one path: the four pictures together are a fifth of the file that they were cut from."""
+become one path: the four pictures together are a third of the file that they were cut from."""
 
 import pathlib
 import re
