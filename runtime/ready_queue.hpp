@@ -32,7 +32,6 @@ public:
     if (s != nullptr) --count_;
     return s;
   }
-  bool empty_unshared() const noexcept { return head_ == nullptr; }
 
   // For a pool. Thread: any worker.
   void push(suspended& s) noexcept {

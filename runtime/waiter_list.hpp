@@ -25,7 +25,6 @@ struct listed_waiter : waiter {
 class waiter_list {
 public:
   bool empty() const noexcept { return oldest_ == nullptr; }
-  listed_waiter* oldest() const noexcept { return oldest_; }
 
   void push(listed_waiter& w) noexcept {
     w.list = this;
