@@ -9,7 +9,6 @@
 #include "weft/runtime/task_group.hpp"
 
 #include <exception>
-#include <functional>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -32,18 +31,14 @@ task<tcp_stream> next_connection(tcp_listener& listener, serve_options options);
 void report(const serve_options& options, const std::exception& e) noexcept;
 
 template <class Handler>
-task<> serve_connection(Handler& handler, tcp_stream stream, serve_options options) {
+task<> serve_connection(Handler* handler, tcp_stream stream, serve_options options) {
   try {
-    task<> running = handler(std::move(stream));
+    task<> running = (*handler)(std::move(stream));
     co_await std::move(running);
   } catch (const std::exception& e) {
     report(options, e);
   }
 }
-
-}  // namespace detail
-
-namespace detail {
 
 template <class Handler>
 task<> serve_on(tcp_listener& listener, Handler handler, serve_options options) {
@@ -52,7 +47,7 @@ task<> serve_on(tcp_listener& listener, Handler handler, serve_options options) 
       task<tcp_stream> next = next_connection(listener, options);
       tcp_stream stream = co_await std::move(next);
       try {
-        group.spawn(serve_connection<Handler>, std::ref(handler), std::move(stream), options);
+        group.spawn(serve_connection<Handler>, &handler, std::move(stream), options);
       } catch (const std::bad_alloc& e) {
         report(options, e);  // this connection is closed, the others go on
       }
@@ -80,10 +75,9 @@ constexpr void check_handler() noexcept {
 
 /// Serves connections until it is cancelled.
 ///
-/// Shape:    handler is a callable `task<>(tcp_stream)`; copied once
-///           and called for each connection, on a pool from several threads at once; a named
-///           lambda, or a temporary one whose captures are trivially destructible (g++ 12 destroys
-///           other ones twice).
+/// Shape:    handler is a callable `task<>(tcp_stream)`; copied once and called for each
+///           connection, on a pool from several threads at once; a named lambda, or a temporary one
+///           whose captures are trivially destructible (g++ 12 destroys other ones twice).
 /// Returns:  never normally.
 /// Errors:   bad_file_descriptor when the listener is closed; other errors of accept() that no
 ///           waiting mends; what a handler throws beside std::exception. std::exceptions of a

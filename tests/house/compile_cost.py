@@ -22,7 +22,8 @@ LINES_MAX = 65_000
 RATIO_MAX = 1.5 / 0.9
 # Rounds until a ratio is believed: more when it is too high, as noise may be the reason.
 ROUNDS, ROUNDS_MAX = 3, 15
-DEAR = ("regex", "iostream", "format", "random", "future", "fmt/core.h", "CLI/CLI.hpp")
+DEAR = ("regex", "iostream", "format", "functional", "random", "future", "fmt/core.h",
+        "CLI/CLI.hpp")
 
 
 def must(command):
