@@ -39,6 +39,25 @@ public:
   }
 };
 
+/// What a task that has ended left behind; exceptions that are no system_error pass through.
+template <class T>
+result<T> result_of(task_promise<T>& ended) {
+  try {
+    if constexpr (std::is_void_v<T>) {
+      ended.take();
+      return {};
+    } else if constexpr (std::is_reference_v<T>) {
+      return result<T>(ended.take());
+    } else {
+      return result<T>(std::in_place, ended.take());
+    }
+  } catch (const std::system_error& e) {
+    return failure{e.code()};
+  } catch (const cancelled&) {
+    return failure{cancelled_code()};
+  }
+}
+
 template <class T>
 class task_as_result final : public operation_tag {
 public:
@@ -50,22 +69,7 @@ public:
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
     return promise->call(task_access::promise(task_));
   }
-  result<T> await_resume() {
-    try {
-      if constexpr (std::is_void_v<T>) {
-        task_access::finished(task_).take();
-        return {};
-      } else if constexpr (std::is_reference_v<T>) {
-        return result<T>(task_access::finished(task_).take());
-      } else {
-        return result<T>(std::in_place, task_access::finished(task_).take());
-      }
-    } catch (const std::system_error& e) {
-      return failure{e.code()};
-    } catch (const cancelled&) {
-      return failure{cancelled_code()};
-    }
-  }
+  result<T> await_resume() { return result_of(task_access::finished(task_)); }
 
   promise_base* promise = nullptr;
 

@@ -30,9 +30,8 @@ class group_state;
 
 class child_base;
 
-/// Brings a child to the scheduler that it was spawned on from a thread that is none of its
-/// workers.
-struct start_message : message {
+/// Brings a child to its scheduler from a thread that is none of its workers.
+struct child_message : message {
   child_base* child = nullptr;
 };
 
@@ -45,6 +44,9 @@ public:
 
   /// Queues the child as one of the group's. Publishes, unless the caller holds a handle.
   void start(group_state& group) noexcept;
+
+  /// Stops this child alone. Thread: any, while a handle keeps the child.
+  void request_stop() noexcept;
 
   void add_owner() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: owned
   void drop_owner() noexcept {
@@ -90,11 +92,16 @@ protected:
   }
 
 private:
+  friend class group_state;
+
+  /// Queues it, wherever this is called.
+  void launch() noexcept;
   /// What waiter_ holds once the child has ended: compared, never followed.
   static waiter* ended() noexcept;
 
   suspended node_;
-  start_message start_message_;
+  child_message start_message_;
+  child_message stop_message_;
   strand line_;
   group_state* group_ = nullptr;
   std::atomic<waiter*> waiter_{nullptr};

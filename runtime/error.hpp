@@ -17,7 +17,7 @@ namespace weft {
 ///
 /// A single operation that throws this had no effect. Calls of several steps (`write_all`,
 /// `read_exact`) may have moved some bytes before: `transferred()`.
-struct cancelled {
+struct cancelled final {
   constexpr cancelled() noexcept = default;
   constexpr explicit cancelled(std::size_t transferred) noexcept : transferred_(transferred) {}
 
@@ -32,10 +32,16 @@ private:
 class timeout_error : public std::system_error {
 public:
   timeout_error();
-  explicit timeout_error(const char* what);
+  explicit timeout_error(const char* what, std::size_t transferred = 0);
   timeout_error(const timeout_error&) = default;
   timeout_error& operator=(const timeout_error&) = default;
   ~timeout_error() override;
+
+  /// Bytes that a call of several steps had moved when its time was up.
+  [[nodiscard]] std::size_t transferred() const noexcept { return transferred_; }
+
+private:
+  std::size_t transferred_ = 0;
 };
 
 /// Thrown by a call of several steps that failed half-way.
@@ -60,13 +66,18 @@ private:
   return std::make_error_code(std::errc::operation_canceled);
 }
 
+/// "The scope's deadline has passed", as a value: `errc::timed_out`, generic category.
+[[nodiscard]] inline std::error_code timed_out_code() noexcept {
+  return std::make_error_code(std::errc::timed_out);
+}
+
 namespace detail {
-/// Whether an exception is weft::cancelled. Cost: throws it once to look; cold.
+/// Whether an exception is weft::cancelled.
 [[nodiscard, gnu::cold]] bool is_cancelled(const std::exception_ptr& e) noexcept;
 }  // namespace detail
 
-/// Throws `cancelled` for exactly `cancelled_code()`, else `std::system_error(code, what)`; a null
-/// `what` adds nothing to the code's own message.
+/// Throws `cancelled` for exactly `cancelled_code()`, `timeout_error` for `timed_out_code()`, else
+/// `std::system_error(code, what)`; a null `what` adds nothing to the code's own message.
 [[noreturn, gnu::cold, gnu::noinline]] void throw_error(std::error_code code,
                                                         const char* what = nullptr);
 

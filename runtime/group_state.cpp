@@ -3,6 +3,7 @@
 
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/child.hpp"
+#include "weft/runtime/worker.hpp"
 
 #include <mutex>
 
@@ -19,7 +20,62 @@ void group_state::failed(const std::exception_ptr& e) noexcept {
       ++others_->count_;
     }
   }
-  request_stop();
+  if (fail_fast_) request_stop();
+}
+
+bool group_state::try_run(suspended& child) noexcept {
+  if (running_max_ == 0) return true;
+  const std::lock_guard guard(lock_);
+  if (running_ < running_max_) {
+    ++running_;
+    return true;
+  }
+  child.next = nullptr;
+  (newest_pending_ != nullptr ? newest_pending_->next : oldest_pending_) = &child;
+  newest_pending_ = &child;
+  return false;
+}
+
+void group_state::one_has_ended() noexcept {
+  if (running_max_ == 0) return;
+  suspended* next = nullptr;
+  {
+    const std::lock_guard guard(lock_);
+    next = oldest_pending_;
+    if (next == nullptr) {
+      --running_;
+    } else {
+      oldest_pending_ = next->next;
+      if (oldest_pending_ == nullptr) newest_pending_ = nullptr;
+    }
+  }
+  if (next != nullptr) static_cast<child_base*>(next->promise)->launch();
+}
+
+std::shared_ptr<group_link> group_state::link() {
+  {
+    const std::lock_guard guard(lock_);
+    if (link_ != nullptr) return link_;
+  }
+  auto made = std::make_shared<group_link>(*this);
+  const std::lock_guard guard(lock_);
+  if (link_ == nullptr) link_ = std::move(made);
+  return link_;
+}
+
+void group_state::unlink() noexcept {
+  if (link_ != nullptr) link_->forget();
+}
+
+void group_link::request_stop() noexcept {
+  group_state* held = nullptr;
+  {
+    const std::lock_guard guard(lock_);
+    if (group_ != nullptr && group_->try_hold()) held = group_;
+  }
+  if (held == nullptr) return;
+  held->request_stop();
+  held->release();
 }
 
 void child_base::start(group_state& group) noexcept {
@@ -29,24 +85,48 @@ void child_base::start(group_state& group) noexcept {
   line_.enter(group, group.opener());
   line_.set_wrapped();
   strand_ = &line_;
+  if (group.try_run(node_)) launch();
+}
+
+void child_base::launch() noexcept {
+  scheduler& home = line_.home();
   worker* const w = current_worker();
-  if (w != nullptr && w->home == &group.home()) {
+  if (w != nullptr && w->home == &home) {
     w->ready(node_);
     return;
   }
   start_message_.deliver = [](message& m, worker& here) noexcept {
-    here.ready(static_cast<start_message&>(m).child->node_);
+    here.ready(static_cast<child_message&>(m).child->node_);
   };
   start_message_.child = this;
-  group.home().send(start_message_);
+  home.send(start_message_);
+}
+
+void child_base::request_stop() noexcept {
+  if (done() || !line_.try_stop_alone()) return;
+  worker* const w = current_worker();
+  if (w != nullptr && w->home == &line_.home()) {
+    line_.visit(nullptr, *w);
+    return;
+  }
+  add_owner();
+  stop_message_.deliver = [](message& m, worker& here) noexcept {
+    child_base& self = *static_cast<child_message&>(m).child;
+    self.line_.visit(nullptr, here);
+    self.drop_owner();
+  };
+  stop_message_.child = this;
+  line_.home().send(stop_message_);
 }
 
 group_state& child_base::finish_child(const std::exception_ptr* failure) noexcept {
   line_.leave();
   group_state& group = *group_;
-  if (failure != nullptr) group.failed(*failure);
+  const bool absorbed = failure != nullptr && line_.stopped_alone() && is_cancelled(*failure);
+  if (failure != nullptr && !absorbed) group.failed(*failure);
   waiter* const w = waiter_.exchange(ended(), std::memory_order_acq_rel);  // sync: C1
   if (w != nullptr) w->complete();
+  group.one_has_ended();
   return group;
 }
 

@@ -4,13 +4,14 @@
 // failure stops the scope and is kept to be rethrown; the others go to the list that the user gave.
 // `cancelled` out of a stopped scope is no failure.
 
-#include "weft/runtime/operation.hpp"
-#include "weft/runtime/scope.hpp"
+#include "weft/runtime/scope_join.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
 #include <array>
 #include <cstddef>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <utility>
 
@@ -44,59 +45,71 @@ private:
   std::size_t count_ = 0;
 };
 
+/// Trivially destructible, as all options are: g++ 12 destroys others twice in a co_await.
+struct task_group_options {
+  group_failures* failures = nullptr;  // where failures beside the first are put
+  bool fail_fast = true;               // false: a failure does not cancel the others
+  std::size_t max_concurrency = 0;     // children that run at a time, the others wait; 0: all
+};
+
 namespace detail {
 
-class group_state : public cancel_scope {
+/// Reaches a group as long as there is one.
+class group_link {
 public:
-  group_state(scheduler& home, empty_fn on_empty, promise_base* opener,
-              group_failures* others) noexcept
-      : cancel_scope(home, on_empty), opener_(opener), others_(others) {}
+  explicit group_link(group_state& g) noexcept : group_(&g) {}
+
+  /// Thread: any.
+  void request_stop() noexcept;
+  void forget() noexcept {
+    const std::lock_guard guard(lock_);
+    group_ = nullptr;
+  }
+
+private:
+  spin_lock lock_;
+  group_state* group_;  // guarded by lock_
+};
+
+class group_state : public joinable_scope {
+public:
+  group_state(scheduler& home, promise_base* opener, const task_group_options& options) noexcept
+      : joinable_scope(home), opener_(opener), others_(options.failures),
+        running_max_(options.max_concurrency), fail_fast_(options.fail_fast) {}
+  /// One that nobody joins: `on_empty` says that it has ended.
+  group_state(scheduler& home, empty_fn on_empty, promise_base* opener) noexcept
+      : joinable_scope(home, on_empty), opener_(opener) {}
 
   /// Thread: any, while the caller holds the scope.
   void failed(const std::exception_ptr& e) noexcept;
+
+  /// Whether a child may run at once; else it is kept until another one has ended.
+  [[nodiscard]] bool try_run(suspended& child) noexcept;
+  /// A child has ended: the oldest that was kept takes its place.
+  void one_has_ended() noexcept;
+
+  /// What handles know the group by, which may outlive it. Errors: bad_alloc.
+  std::shared_ptr<group_link> link();
+  /// After the join.
+  void unlink() noexcept;
 
   /// The coroutine that opened it, null for the main task of a run.
   promise_base* opener() const noexcept { return opener_; }
   /// The first failure. Thread: whoever joined it.
   const std::exception_ptr& first_failure() const noexcept { return first_; }
 
-  /// Who waits for the last child. Written before the opener's hold is released.
-  waiter* joiner = nullptr;
-
 private:
   promise_base* const opener_;
-  group_failures* const others_;
+  group_failures* const others_ = nullptr;
+  const std::size_t running_max_ = 0;
+  const bool fail_fast_ = true;
   spin_lock lock_;
-  std::exception_ptr first_;  // guarded by lock_ until the scope is empty
-};
-
-/// Waits until a group has no children left. A stop does not refuse it: it stops the children.
-struct group_join : waiter, operation_tag {
-  explicit group_join(group_state& g) noexcept
-      : waiter([](operation&, worker&) noexcept { return false; }), group(&g) {}
-
-  bool await_ready() noexcept {
-    closed = group->try_close();
-    return closed && current_worker()->spend();
-  }
-  void await_suspend(std::coroutine_handle<>) noexcept {
-    if (closed) {  // the budget is gone
-      current_worker()->ready(*this);
-      return;
-    }
-    group_state& g = *group;
-    strand& s = strand_of(*promise);
-    g.joiner = this;
-    s.begin_join(*this);
-    s.commit_wait();
-    g.release();
-  }
-  void await_resume() const noexcept {}
-
-  static void wake(cancel_scope& s) noexcept { static_cast<group_state&>(s).joiner->complete(); }
-
-  group_state* group;
-  bool closed = false;  // no child was left
+  // Guarded by lock_ until the scope is empty.
+  std::exception_ptr first_;
+  std::size_t running_ = 0;
+  suspended* oldest_pending_ = nullptr;  // linked through `next`
+  suspended* newest_pending_ = nullptr;
+  std::shared_ptr<group_link> link_;
 };
 
 }  // namespace detail

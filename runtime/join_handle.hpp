@@ -48,7 +48,7 @@ public:
       }
     } catch (const cancelled&) {
       // It may have been this strand's own stop that ended the child first.
-      if (strand_of(*this->promise).scope().stop_is_under_way()) return failure{cancelled_code()};
+      if (strand_of(*this->promise).stop_is_under_way()) return failure{cancelled_code()};
       return failure{std::error_code(ECANCELED, std::system_category())};
     }
   }
@@ -79,6 +79,13 @@ public:
   ~join_handle() {
     if (child_ != nullptr) child_->drop_owner();
   }
+
+  /// Cancels this task alone; its group goes on, and whoever awaits the handle gets
+  /// system_error(operation_canceled). Does nothing when the task has ended.
+  ///
+  /// Thread:   a task of the same scheduler; any other one makes sure that the group has not ended.
+  /// Cost:     allocates nothing, runs no task.
+  void cancel() const noexcept { child().request_stop(); }
 
   /// True once the task has ended.
   bool done() const noexcept { return child().done(); }

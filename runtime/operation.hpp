@@ -62,6 +62,14 @@ inline bool rests(suspended& s, worker& w) noexcept {
   return true;
 }
 
+/// Gives a coroutine its own promise.
+struct own_promise : operation_tag {
+  promise_base* promise = nullptr;
+  bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  promise_base& await_resume() const noexcept { return *promise; }
+};
+
 template <class Derived, class T, class Base = operation>
 class awaitable_operation : public Base, public operation_tag {
 public:

@@ -7,26 +7,6 @@
 
 namespace weft::detail {
 
-namespace {
-
-/// Locks on a pool only: on an event loop everything that takes a scope's lock is on one thread.
-class scope_guard {
-public:
-  scope_guard(spin_lock& l, bool shared) noexcept : lock_(shared ? &l : nullptr) {
-    if (lock_ != nullptr) lock_->lock();
-  }
-  ~scope_guard() {
-    if (lock_ != nullptr) lock_->unlock();
-  }
-  scope_guard(const scope_guard&) = delete;
-  scope_guard& operator=(const scope_guard&) = delete;
-
-private:
-  spin_lock* const lock_;
-};
-
-}  // namespace
-
 cancel_scope::cancel_scope(scheduler& home, empty_fn on_empty) noexcept
     : home_(&home), on_empty_(on_empty), shared_(home.shared()) {
   deliver = &cancel_scope::deliver_walk;
@@ -40,12 +20,17 @@ cancel_scope::~cancel_scope() {
 bool cancel_scope::stop_is_under_way() const noexcept {
   for (const cancel_scope* s = this; s != nullptr; s = s->outer_) {
     if (s->stop_requested()) return true;
+    if (s->shield_) return false;
+    if (s->opener_ != nullptr && s->opener_->stopped_alone()) return true;
   }
   return false;
 }
 
-void cancel_scope::request_stop() noexcept {
-  if (stopped_.exchange(true, std::memory_order_seq_cst)) return;  // sync: S1
+void cancel_scope::request_stop(stop_cause why) noexcept {
+  stop_cause none = stop_cause::none;
+  if (!cause_.compare_exchange_strong(none, why, std::memory_order_seq_cst,  // sync: S1
+                                      std::memory_order_relaxed))
+    return;
   if (!try_hold()) return;  // empty: its strands have ended, and its opener is about to close it
   worker* const w = current_worker();
   if (w != nullptr && w->home == home_)
@@ -78,12 +63,12 @@ void cancel_scope::release() noexcept {
 }
 
 void cancel_scope::link(strand& s) noexcept {
-  const scope_guard guard(lock_, shared_);
+  const lock_if_shared guard(lock_, shared_);
   strands_.push_back(s);
 }
 
 void cancel_scope::unlink(strand& s) noexcept {
-  const scope_guard guard(lock_, shared_);
+  const lock_if_shared guard(lock_, shared_);
   strand_list::remove(s);
 }
 
@@ -94,7 +79,7 @@ void cancel_scope::walk(worker& w) noexcept {
   }
   bool more = false;
   {
-    const scope_guard guard(lock_, shared_);
+    const lock_if_shared guard(lock_, shared_);
     for (int i = 0; i < slice_max && !strands_.empty(); ++i) {
       strand& s = strands_.front();
       strand_list::remove(s);

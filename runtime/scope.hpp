@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // A cancel scope: what a stop request stops. It is inherited through every co_await and spawn,
-// opened by task groups (and by each run), and lists the strands that began in it and had to wait.
+// opened by task groups, deadlines, when_any, shields (and by each run), and lists the strands that
+// began in it and had to wait. A shield is a scope that a stop from outside does not reach.
 //
-// request_stop() sets the flag and posts the scope to its scheduler; nothing else happens inside
-// the request. A worker then walks the list in slices of `slice_max`: each strand is visited once,
-// since whoever starts to wait after the flag was set refuses by itself (strand.hpp). The scope
-// also counts what it must outlive: children, walks in progress, and its opener until that joins.
-// When the count reaches zero it stays zero, and `on_empty` is called, once.
+// request_stop() sets the cause, once, and posts the scope to its scheduler; nothing else happens
+// inside the request. A worker then walks the list in slices of `slice_max`: each strand is visited
+// once, since whoever starts to wait after the cause was set refuses by itself (strand.hpp). The
+// scope also counts what it must outlive: children, timers, walks in progress, and its opener until
+// that joins. When the count reaches zero it stays zero, and `on_empty` is called, once.
 //
-//   S1: request_stop sets stopped_ (seq_cst) -> message -> the walk locks each strand -> begin_wait
-//       locks the strand and reads stopped_: it either published its operation before the visit, or
+//   S1: request_stop sets cause_ (seq_cst) -> message -> the walk locks each strand -> begin_wait
+//       locks the strand and reads cause_: it either published its operation before the visit, or
 //       sees the flag.
 //   S2: the decrement to zero (acq_rel) -> whoever joined reads what the children wrote.
 
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/spin_lock.hpp"
 #include "weft/runtime/strand.hpp"
+#include "weft/runtime/timer_queue.hpp"
 
 #include <atomic>
 #include <cstdint>
 
 namespace weft::detail {
+
+/// Why a scope was stopped: what came first.
+enum class stop_cause : unsigned char { none, request, deadline };
 
 class cancel_scope : private message {
 public:
@@ -36,17 +41,18 @@ public:
   ~cancel_scope();
 
   /// Level-triggered: once true it stays true. Thread: any.
-  bool stop_requested() const noexcept {
-    return stopped_.load(std::memory_order_acquire);  // sync: S1
+  bool stop_requested() const noexcept { return cause() != stop_cause::none; }
+  stop_cause cause() const noexcept {
+    return cause_.load(std::memory_order_acquire);  // sync: S1
   }
 
-  /// True from the moment on in which a stop of this scope or of one around it was requested; it
-  /// reaches the scopes within, and stop_requested(), one after the other. Thread: a strand inside.
+  /// True from the moment on in which a stop of this scope, or of one around it that reaches it,
+  /// was requested; it arrives at the scopes within one after the other. Thread: a strand inside.
   bool stop_is_under_way() const noexcept;
 
   /// Thread: any, while the caller keeps the scope open (it holds it, or runs inside). Allocates
   /// nothing, resumes nothing.
-  void request_stop() noexcept;
+  void request_stop(stop_cause why = stop_cause::request) noexcept;
 
   /// One more that the scope must outlive. False when it is already empty: nothing can join it
   /// then.
@@ -63,6 +69,17 @@ public:
 
   scheduler& home() const noexcept { return *home_; }
   cancel_scope* outer() const noexcept { return outer_; }
+  /// What is inside has this long at most, by the scheduler's clock: its own deadline, or an
+  /// earlier one of those around it. Thread: a strand inside.
+  std::int64_t deadline() const noexcept { return deadline_ns_; }
+
+protected:
+  /// Before it is opened.
+  void set_deadline(std::int64_t ns) noexcept { deadline_ns_ = ns; }
+  void set_shield() noexcept { shield_ = true; }
+  void set_stopped(stop_cause why) noexcept {
+    cause_.store(why, std::memory_order_relaxed);  // relaxed: nobody else knows it yet
+  }
 
 private:
   friend class strand;
@@ -78,11 +95,13 @@ private:
   scheduler* const home_;
   const empty_fn on_empty_;
   const bool shared_;
+  bool shield_ = false;
+  std::int64_t deadline_ns_ = no_deadline;
   cancel_scope* outer_ = nullptr;  // the scope that it was opened in, on the same strand
   strand* opener_ = nullptr;       // null: opened by a run, not by a strand
 
   // Any thread.
-  std::atomic<bool> stopped_{false};
+  std::atomic<stop_cause> cause_{stop_cause::none};
   std::atomic<std::uint64_t> holds_{1};  // the opener's
   spin_lock lock_;
   bool opener_visited_ = false;

@@ -6,7 +6,7 @@
 namespace weft::detail {
 
 bool sleep_operation::start(worker& w) noexcept {
-  owner = &w;
+  timers_ = &w.timers;
   deadline_ns = relative_ ? deadline_after(w.home->now(), std::chrono::nanoseconds(ns_))
                           : std::max<std::int64_t>(ns_, 0);  // what is left of it must not overflow
   expire = [](worker_timer& t, worker& here) noexcept {
@@ -17,11 +17,10 @@ bool sleep_operation::start(worker& w) noexcept {
   return true;
 }
 
-bool sleep_operation::withdraw(operation& op, worker& w) noexcept {
+bool sleep_operation::withdraw(operation& op, worker&) noexcept {
   auto& self = static_cast<sleep_operation&>(op);
-  w.timers.remove(self);
-  self.withdrawn_ = true;
-  return true;
+  self.withdrawn_ = self.timers_->remove(self);
+  return self.withdrawn_;
 }
 
 }  // namespace weft::detail

@@ -29,6 +29,7 @@ public:
 
 private:
   std::int64_t ns_;
+  worker_timers* timers_ = nullptr;
   bool relative_;
   bool withdrawn_ = false;
 };

@@ -39,4 +39,20 @@ private:
 
 static_assert(sizeof(spin_lock) == 1);
 
+/// Locks on a pool only: on an event loop everything that takes the lock is on one thread.
+class lock_if_shared {
+public:
+  lock_if_shared(spin_lock& l, bool shared) noexcept : lock_(shared ? &l : nullptr) {
+    if (lock_ != nullptr) lock_->lock();
+  }
+  ~lock_if_shared() {
+    if (lock_ != nullptr) lock_->unlock();
+  }
+  lock_if_shared(const lock_if_shared&) = delete;
+  lock_if_shared& operator=(const lock_if_shared&) = delete;
+
+private:
+  spin_lock* const lock_;
+};
+
 }  // namespace weft::detail

@@ -7,6 +7,8 @@
 #include "weft/runtime/scope.hpp"
 #include "weft/runtime/worker.hpp"
 
+#include <algorithm>
+
 namespace weft::detail {
 
 void strand::enter(cancel_scope& base, promise_base* parent) noexcept {
@@ -34,7 +36,13 @@ void strand::unlock() noexcept {
   if (shared_) lock_.unlock();
 }
 
-bool strand::stop_requested() const noexcept { return scope_->stop_requested(); }
+bool strand::stop_requested() const noexcept {
+  return scope_->stop_requested() || (scope_ == base_ && stopped_alone());
+}
+
+bool strand::stop_is_under_way() const noexcept {
+  return scope_->stop_is_under_way() || (scope_ == base_ && stopped_alone());
+}
 
 bool strand::begin_wait(operation& op) noexcept {
   if (!linked_) {
@@ -42,7 +50,7 @@ bool strand::begin_wait(operation& op) noexcept {
     linked_ = true;
   }
   lock();
-  if (scope_->stop_requested()) {
+  if (stop_requested()) {
     unlock();
     return false;
   }
@@ -70,8 +78,11 @@ void strand::complete(operation& op, worker& w) noexcept {
 
 void strand::visit(const cancel_scope* limit, worker& w) noexcept {
   lock();
-  for (cancel_scope* s = scope_; s != base_ && s != limit; s = s->outer()) s->request_stop();
-  operation* const op = waiting_;
+  cancel_scope* reached = scope_;  // the innermost scope that no shield keeps the stop from
+  for (cancel_scope* s = scope_; s != base_ && s != limit; s = s->outer())
+    if (s->shield_) reached = s->outer();
+  for (cancel_scope* s = reached; s != base_ && s != limit; s = s->outer()) s->request_stop();
+  operation* const op = reached == scope_ ? waiting_ : nullptr;
   if (op == nullptr || cancel_posted_) {
     unlock();
   } else if (op->owner == nullptr || op->owner == &w) {
@@ -108,8 +119,10 @@ void strand::open(cancel_scope& s) noexcept {
   lock();
   s.outer_ = scope_;
   s.opener_ = this;
-  if (scope_->stop_requested())
-    s.stopped_.store(true, std::memory_order_relaxed);  // relaxed: nobody else knows it yet
+  if (!s.shield_) {
+    if (stop_requested()) s.set_stopped(stop_cause::request);
+    s.deadline_ns_ = std::min(s.deadline_ns_, scope_->deadline_ns_);
+  }
   scope_ = &s;
   unlock();
 }

@@ -11,15 +11,20 @@
 //   (start it)   under the lock, so that a canceller never meets a half-started operation
 //   commit_wait  unlocks: the last touch, the coroutine may be resumed elsewhere at once
 //   abort_wait   unlocks, nothing is waited for: it had completed at once
-// Who completes calls complete(); who cancels calls visit(), which either withdraws the operation,
-// or asks its owner to do so by a message. While that message is on its way the strand stays
-// suspended (complete() leaves the resume to the message), so that neither it nor the frame goes.
+// Who completes calls complete(); who cancels, for a scope or for this strand alone, calls visit(),
+// which either withdraws the operation, or asks its owner to do so by a message. While that message
+// is on its way the strand stays suspended (complete() leaves the resume to the message), so that
+// neither it nor the frame goes.
+//
+//   S3: try_stop_alone sets stopped_alone_ (acq_rel), then its caller visits, under the lock ->
+//       begin_wait reads it (acquire), under the lock: one of them sees the other, as with S1.
 //
 // Lock order: scope, strand, synchronisation object or ready queue. Nothing is resumed under any.
 
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
+#include <atomic>
 #include <cstdint>
 
 namespace weft {
@@ -55,7 +60,10 @@ public:
   cancel_scope& scope() const noexcept { return *scope_; }
   /// The coroutine that waits for this strand's end, for those who walk who-awaits-whom.
   promise_base* parent() const noexcept { return parent_; }
+  /// Whether an await would be refused now. Thread: the strand itself.
   bool stop_requested() const noexcept;
+  /// The same from the moment on in which a stop was requested that is still on its way here.
+  bool stop_is_under_way() const noexcept;
   bool wrapped() const noexcept { return wrapped_; }
   void set_wrapped() noexcept { wrapped_ = true; }
 
@@ -77,6 +85,16 @@ public:
   /// Carries a stop to what this strand waits for and to the scopes that it opened inside `limit`
   /// (null: all). The caller keeps the strand alive. Thread: a worker of home().
   void visit(const cancel_scope* limit, worker& w) noexcept;
+
+  /// Stops this strand alone, with the scopes that it has opened; false when it was before. Then
+  /// visit(nullptr). Thread: any, while the strand is alive.
+  [[nodiscard]] bool try_stop_alone() noexcept {
+    return !stopped_alone_.exchange(true, std::memory_order_acq_rel);  // sync: S3
+  }
+  /// Level-triggered. Thread: any, while the strand is alive.
+  bool stopped_alone() const noexcept {
+    return stopped_alone_.load(std::memory_order_acquire);  // sync: S3
+  }
 
   void open(cancel_scope& s) noexcept;
   void close(cancel_scope& s) noexcept;
@@ -100,6 +118,7 @@ private:
   bool linked_ = false;         // the strand itself
   bool cancel_posted_ = false;  // the message is on its way to the operation's owner
   bool completed_ = false;      // ... and the operation has ended meanwhile
+  std::atomic<bool> stopped_alone_{false};
 };
 
 /// Circular list of strands; a strand can leave without knowing which list it is in.

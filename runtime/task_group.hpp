@@ -13,6 +13,7 @@
 #include <concepts>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <tuple>
@@ -22,11 +23,6 @@
 namespace weft {
 
 class task_group;
-
-/// Trivially destructible, as all options are: g++ 12 destroys others twice in a co_await.
-struct task_group_options {
-  group_failures* failures = nullptr;  // where failures beside the first are put
-};
 
 namespace detail {
 
@@ -83,6 +79,24 @@ template <class Body>
   return with_task_group(task_group_options{}, std::forward<Body>(body));
 }
 
+/// Cancels a task group from wherever it is; copies are handles of the same group.
+///
+/// Thread:   any, not from a signal handler.
+/// Lifetime: may outlive the group: it does nothing then.
+class stop_handle {
+public:
+  /// As task_group::cancel().
+  void cancel() const noexcept { link_->request_stop(); }
+
+private:
+  friend task_group;
+
+  explicit stop_handle(std::shared_ptr<detail::group_link> link) noexcept
+      : link_(std::move(link)) {}
+
+  std::shared_ptr<detail::group_link> link_;
+};
+
 /// The tasks that live and end together; made by with_task_group.
 class task_group {
 public:
@@ -130,6 +144,13 @@ public:
   /// Cost:     one message to the scheduler; allocates nothing, runs no task.
   void cancel() noexcept;
 
+  /// A handle to cancel the group with: for other threads, and for whoever may come too late.
+  ///
+  /// Errors:   bad_alloc.
+  /// Thread:   any worker that runs the body or a child.
+  /// Cost:     one allocation for the first handle of a group.
+  weft::stop_handle stop_handle() { return weft::stop_handle(state_.link()); }
+
   /// Whether the group was cancelled, by cancel(), a failure, or from outside. Thread: as cancel().
   bool stop_requested() const noexcept { return state_.stop_requested(); }
 
@@ -137,8 +158,9 @@ private:
   template <class R, class Body>
   friend task<R> detail::run_group(task_group_options, Body);
 
-  task_group(scheduler& home, detail::promise_base& opener, group_failures* failures) noexcept
-      : state_(home, &detail::group_join::wake, &opener, failures) {}
+  task_group(scheduler& home, detail::promise_base& opener,
+             const task_group_options& options) noexcept
+      : state_(home, &opener, options) {}
 
   detail::group_state state_;
 };
@@ -152,20 +174,12 @@ inline void task_group::cancel() noexcept {
 
 namespace detail {
 
-/// Gives a coroutine its own promise.
-struct own_promise : operation_tag {
-  promise_base* promise = nullptr;
-  bool await_ready() const noexcept { return true; }
-  void await_suspend(std::coroutine_handle<>) const noexcept {}
-  promise_base& await_resume() const noexcept { return *promise; }
-};
-
 template <class R, class Body>
 task<R> run_group(task_group_options options, Body body) {
   own_promise own;
   promise_base& self = co_await own;
   strand& line = strand_of(self);
-  task_group group(line.home(), self, options.failures);
+  task_group group(line.home(), self, options);
   group_state& state = group.state_;
   line.open(state);
   outcome<R> returned;
@@ -186,12 +200,13 @@ task<R> run_group(task_group_options options, Body body) {
   } catch (...) {
     state.failed(std::current_exception());
   }
-  group_join join(state);
+  scope_join join(state);
   co_await join;
+  state.unlink();
   line.close(state);
   if (state.first_failure() != nullptr) std::rethrow_exception(state.first_failure());
   if (!has_value) {
-    if (line.scope().stop_is_under_way()) std::rethrow_exception(stopped);
+    if (line.stop_is_under_way()) std::rethrow_exception(stopped);
     if constexpr (!std::is_void_v<R>)
       throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                               "with_task_group: cancelled before its body returned a value");

@@ -14,8 +14,8 @@
 //
 //   A1: a child's decrement (acq_rel) -> the last child's: the parent reads what all have written.
 
-#include "weft/runtime/join_handle.hpp"
 #include "weft/runtime/task.hpp"
+#include "weft/runtime/to_task.hpp"
 
 #include <array>
 #include <atomic>
@@ -30,36 +30,6 @@
 namespace weft {
 
 namespace detail {
-
-template <class T>
-using value_or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-
-/// Wraps an awaitable that is no task.
-template <class T, class A>
-task<T> as_task(A awaitable) {
-  if constexpr (std::is_void_v<T>) {
-    co_await std::move(awaitable);
-  } else {
-    T value = co_await std::move(awaitable);
-    co_return static_cast<T&&>(value);
-  }
-}
-
-template <class T>
-task<T>&& to_task(task<T>&& t) noexcept {
-  return std::move(t);
-}
-template <class A>
-  requires std::derived_from<A, operation_tag>
-task<typename A::value_type> to_task(A&& a) {
-  return as_task<typename A::value_type, A>(std::forward<A>(a));
-}
-template <class T>
-task<T> to_task(named_join_handle<T>&& unnamed) = delete;  // join_handle<T> h = group.spawn(...)
-template <class T>
-task<T> to_task(join_handle<T>&& h) {
-  return as_task<T, join_handle<T>>(std::move(h));
-}
 
 /// The counter and the way home of one when_all; children are added from last to first.
 class fork_join {
@@ -85,8 +55,10 @@ public:
     child.strand_ = &r;
   }
 
-private:
+protected:
   static std::coroutine_handle<> child_finished(combinator_child& child, worker& w) noexcept;
+
+private:
   [[gnu::cold, gnu::noinline]] static std::coroutine_handle<> rest(record& last,
                                                                    worker& w) noexcept;
 

@@ -11,8 +11,8 @@
 #include "weft/runtime/ready_queue.hpp"
 #include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/suspended.hpp"
-#include "weft/runtime/timer_queue.hpp"
 #include "weft/runtime/trace_span.hpp"
+#include "weft/runtime/worker_timers.hpp"
 
 #include <coroutine>
 #include <cstdint>
@@ -25,11 +25,6 @@ namespace weft::detail {
 
 class ring;
 
-/// A timer of the worker's own queue and what to do when it is due.
-struct worker_timer : timer {
-  void (*expire)(worker_timer&, worker&) noexcept = nullptr;
-};
-
 struct worker {
   /// Symmetric transfers in a row before one goes through the run slot. Compilers may turn each
   /// into a call (g++ below -O2, sanitizers): so the stack stays bounded whatever they do.
@@ -40,7 +35,7 @@ struct worker {
   static constexpr unsigned hops_cost = 8;
 
   worker(scheduler& s, unsigned i, frame_depot* depot)
-      : home(&s), index(i), shared(s.shared()), frames(depot) {}
+      : home(&s), index(i), shared(s.shared()), frames(depot), timers(s.shared()) {}
   ~worker();
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
@@ -115,12 +110,12 @@ struct worker {
   unsigned hops = 0;
   unsigned budget = budget_max;
   suspended* local_forks = nullptr;  // event loop: a plain stack instead of the deque
-  timer_queue timers;
   frame_cache frames;
   std::uint64_t resumes = 0;
   trace_span span{};  // what runs now, when traced
 
   // Any thread.
+  worker_timers timers;
   mailbox inbox;
   ready_queue fifo;
   fork_deque<suspended> forks;

@@ -17,7 +17,7 @@ public:
   using ended_fn = void (*)(guest&) noexcept;
 
   guest(scheduler& home, ended_fn ended, promise_base* opener) noexcept
-      : group_state(home, &guest::on_empty, opener, nullptr), ended_(ended) {}
+      : group_state(home, &guest::on_empty, opener), ended_(ended) {}
 
 private:
   friend class guest_list;

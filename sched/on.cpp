@@ -9,7 +9,9 @@
 namespace weft::detail {
 
 away::away(scheduler& there, child_base& root, promise_base& caller) noexcept
-    : waiter(&away::withdraw_task), guest(there, &away::come_back, &caller), root_(&root) {}
+    : waiter(&away::withdraw_task), guest(there, &away::come_back, &caller), root_(&root) {
+  set_deadline(strand_of(caller).scope().deadline());
+}
 
 bool away::await_suspend(std::coroutine_handle<>) noexcept {
   strand& s = strand_of(*promise);

@@ -15,16 +15,14 @@ void deliver_messages(worker& w, mailbox& box) noexcept {
   }
 }
 
-bool expire_timers(worker& w) noexcept {
-  if (w.timers.empty()) return false;
+void expire_timers(worker& w) noexcept {
+  if (w.timers.next_deadline() == no_deadline) return;
   const std::int64_t now = w.home->now();
   for (unsigned i = 0; i < resumes_per_turn; ++i) {
-    timer* const due = w.timers.pop_expired(now);
-    if (due == nullptr) return false;
-    auto& t = static_cast<worker_timer&>(*due);
-    t.expire(t, w);
+    worker_timer* const due = w.timers.pop_expired(now);
+    if (due == nullptr) return;
+    due->expire(*due, w);
   }
-  return true;
 }
 
 namespace {

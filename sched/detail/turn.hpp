@@ -16,8 +16,8 @@ inline constexpr unsigned forks_in_a_row = 16;
 /// The messages of `box`: the worker's own, or one that several workers share.
 void deliver_messages(worker& w, mailbox& box) noexcept;
 
-/// Wakes the sleepers whose time has come, a bounded number of them. True if there are more.
-bool expire_timers(worker& w) noexcept;
+/// Expires the timers whose time has come, a bounded number of them.
+void expire_timers(worker& w) noexcept;
 
 /// Resumes up to `most` of the worker's own ready tasks; says how many.
 unsigned run_ready(worker& w, unsigned most) noexcept;

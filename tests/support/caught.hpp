@@ -15,6 +15,7 @@ namespace weft::tests {
 struct caught {
   bool was_cancelled = false;
   bool was_io_error = false;
+  bool was_timeout = false;
   std::error_code code{};
   std::size_t transferred = 0;
   std::string what{};
@@ -30,6 +31,9 @@ task<caught> catching(Awaitable operation) {
   } catch (const io_error& e) {
     co_return caught{
         .was_io_error = true, .code = e.code(), .transferred = e.transferred(), .what = e.what()};
+  } catch (const timeout_error& e) {
+    co_return caught{
+        .was_timeout = true, .code = e.code(), .transferred = e.transferred(), .what = e.what()};
   } catch (const std::system_error& e) {
     co_return caught{.code = e.code(), .what = e.what()};
   }
