@@ -7,7 +7,6 @@
 #include "weft/io/descriptor.hpp"
 #include "weft/io/ring.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <type_traits>
@@ -18,7 +17,7 @@ namespace weft::detail {
 inline constexpr std::size_t transfer_max = 0x7ffff000;
 
 inline unsigned clamp_transfer(std::size_t size) noexcept {
-  return static_cast<unsigned>(std::min(size, transfer_max));
+  return static_cast<unsigned>(size < transfer_max ? size : transfer_max);
 }
 
 /// Derived supplies what ring_awaitable asks for. It may call settle() in its constructor: the

@@ -33,7 +33,6 @@
 #include "weft/runtime/atomics.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -101,9 +100,7 @@ public:
   /// searching; false when nobody claimed it and it is simply awake again.
   [[nodiscard]] bool woke_up(unsigned me) noexcept {
     const std::lock_guard lock{mutex_};  // sync: R2
-    const auto place = std::find(sleepers_.begin(), sleepers_.end(), me);
-    if (place == sleepers_.end()) return true;
-    sleepers_.erase(place);
+    if (std::erase(sleepers_, me) == 0) return true;
     word_.fetch_add(one_awake, std::memory_order_seq_cst);  // sync: R1
     return false;
   }
