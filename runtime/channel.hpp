@@ -8,6 +8,7 @@
 #include "weft/runtime/waiter_list.hpp"
 
 #include <cerrno>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -261,6 +262,11 @@ public:
   /// Without waiting: false when the channel is full or closed; the value is untouched then.
   [[nodiscard]] bool try_send(T&& value) const noexcept {
     return state_->try_send(value, nullptr) == detail::send_state::sent;
+  }
+  [[nodiscard]] bool try_send(const T& value) const
+    requires std::copy_constructible<T>
+  {
+    return try_send(T(value));
   }
 
   /// No more values: receivers drain what is left, waiting senders fail.

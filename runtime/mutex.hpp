@@ -26,6 +26,8 @@ public:
   explicit mutex_lock(semaphore& s) noexcept : permit_(s) {}
 
 private:
+  friend class condition_variable;
+
   semaphore_permit permit_;
 };
 

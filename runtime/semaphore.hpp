@@ -14,6 +14,10 @@ namespace weft {
 
 class semaphore;
 
+namespace detail {
+class condition_wait;
+}
+
 /// One permit of a semaphore; gives it back when it is destroyed.
 ///
 /// Lifetime: the semaphore outlives it.
@@ -33,6 +37,9 @@ public:
 
   /// Gives the permit back early.
   void release() noexcept;
+
+  /// Whose permit it is; nullptr once it has been given back.
+  semaphore* owner() const noexcept { return owner_; }
 
   /// Takes over a permit that was acquired already.
   explicit semaphore_permit(semaphore& owner) noexcept : owner_(&owner) {}
@@ -121,6 +128,18 @@ public:
 private:
   template <class Guard>
   friend class detail::permit_acquire;
+  friend detail::condition_wait;
+
+  /// Takes a permit, or queues `w` for the next one: false.
+  [[nodiscard]] bool take_one_or_queue(detail::listed_waiter& w) noexcept {
+    const std::lock_guard guard(lock_);
+    if (permits_ != 0) {
+      --permits_;
+      return true;
+    }
+    waiters_.push(w);
+    return false;
+  }
 
   mutable detail::spin_lock lock_;
   std::size_t permits_;  // not zero only while nobody waits
@@ -140,13 +159,7 @@ bool permit_acquire<Guard>::try_now(worker&) noexcept {
 
 template <class Guard>
 bool permit_acquire<Guard>::start(worker&) noexcept {
-  const std::lock_guard guard(semaphore_->lock_);
-  if (semaphore_->permits_ != 0) {
-    --semaphore_->permits_;
-    return false;
-  }
-  semaphore_->waiters_.push(*this);
-  return true;
+  return !semaphore_->take_one_or_queue(*this);
 }
 
 template <class Guard>

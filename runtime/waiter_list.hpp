@@ -25,6 +25,8 @@ struct listed_waiter : waiter {
 class waiter_list {
 public:
   bool empty() const noexcept { return oldest_ == nullptr; }
+  /// The oldest, still queued, or nullptr.
+  listed_waiter* front() const noexcept { return oldest_; }
 
   void push(listed_waiter& w) noexcept {
     w.list = this;

@@ -4,12 +4,21 @@
 #include "allocation/counting_new.hpp"
 #include "support/both_schedulers.hpp"
 #include "weft/runtime/as_result.hpp"
+#include "weft/runtime/auto_reset_event.hpp"
+#include "weft/runtime/barrier.hpp"
+#include "weft/runtime/broadcast.hpp"
 #include "weft/runtime/channel.hpp"
+#include "weft/runtime/condition_variable.hpp"
 #include "weft/runtime/event.hpp"
+#include "weft/runtime/interval.hpp"
+#include "weft/runtime/latch.hpp"
 #include "weft/runtime/mutex.hpp"
+#include "weft/runtime/oneshot.hpp"
 #include "weft/runtime/semaphore.hpp"
+#include "weft/runtime/shared_mutex.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
+#include "weft/runtime/watch.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
@@ -242,6 +251,77 @@ TEST_SUITE("allocation/nothing" * doctest::skip(!tests::allocations_are_counted(
       const mutex_lock lock = co_await m.lock();
       const semaphore_permit permit = co_await s.acquire();
     });
+  }
+
+  TEST_CASE("a signal, an open latch and the last arrival at a barrier allocate nothing") {
+    auto_reset_event signal;
+    latch open(0);
+    barrier line(1);
+    check_nothing_is_allocated_when_warm([&]() -> task<> {
+      signal.set();
+      co_await signal.wait();
+      co_await open.wait();
+      co_await line.arrive_and_wait();
+    });
+  }
+
+  TEST_CASE("a shared_mutex that is free for reading and writing allocates nothing") {
+    shared_mutex m;
+    check_nothing_is_allocated_when_warm([&]() -> task<> {
+      { const exclusive_lock alone = co_await m.lock(); }
+      const shared_lock one = co_await m.lock_shared();
+      const shared_lock other = co_await m.lock_shared();
+    });
+  }
+
+  TEST_CASE("waiting for a condition and notifying allocates nothing") {
+    mutex m;
+    condition_variable changed;
+    int turn = 0;
+    auto player = [&](int me) -> task<> {
+      mutex_lock lock = co_await m.lock();
+      for (int i = 0; i < 2; ++i) {
+        co_await changed.wait(lock, [&turn, me] { return turn % 2 == me; });
+        ++turn;
+        changed.notify_one();
+      }
+    };
+    check_nothing_is_allocated_when_warm(
+        [&]() -> task<> { co_await when_all(player(0), player(1)); });
+  }
+
+  TEST_CASE("a oneshot allocates when it is made, and not when it is used") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto ends = oneshot<int>();
+        const std::uint64_t before = allocations(whose::every_thread);
+        const bool sent = ends.sender.send(1);
+        const std::optional<int> n = co_await ends.receiver.receive();
+        CHECK(allocations(whose::every_thread) == before);
+        CHECK(sent);
+        CHECK(n == 1);
+      }());
+    });
+  }
+
+  TEST_CASE("a watch whose value is known, and a broadcast with room, allocate nothing") {
+    watch_ends<int> news = watch(1);
+    broadcast_ends<int> ends = broadcast<int>(2);
+    broadcast_receiver<int> other = ends.sender.subscribe();
+    check_nothing_is_allocated_when_warm([&]() -> task<> {
+      CHECK(*news.receiver.get() == 1);
+      co_await ends.sender.send(1);
+      co_await ends.sender.send(2);
+      for (int i = 0; i < 2; ++i) {
+        (void)co_await ends.receiver.receive();
+        (void)co_await other.receive();
+      }
+    });
+  }
+
+  TEST_CASE("the ticks of an interval allocate nothing") {
+    interval tick(1us);
+    check_nothing_is_allocated_when_warm([&]() -> task<> { co_await tick.next(); });
   }
 
   TEST_CASE("a channel with room allocates nothing per value") {

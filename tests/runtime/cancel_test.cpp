@@ -3,10 +3,12 @@
 // granted once is received once: by the waiter, or, when that was cancelled, by whoever comes next.
 #include "support/both_schedulers.hpp"
 #include "weft/runtime/as_result.hpp"
+#include "weft/runtime/auto_reset_event.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/mutex.hpp"
 #include "weft/runtime/semaphore.hpp"
+#include "weft/runtime/shared_mutex.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -44,6 +46,18 @@ struct event_rig {
   event gate;
 };
 
+struct auto_reset_event_rig {
+  void start(task_group&) {}
+  task<bool> wait() {
+    const result<void> r = co_await as_result(signal.wait());
+    co_return r.has_value();
+  }
+  void grant() { signal.set(); }
+  bool left_over() const { return signal.is_set(); }
+
+  auto_reset_event signal;
+};
+
 struct semaphore_rig {
   void start(task_group&) {}
   task<bool> wait() {
@@ -76,6 +90,48 @@ struct mutex_rig {
 
   mutex m;
   std::optional<mutex_lock> holder;
+};
+
+/// The grant is the release by whoever has the lock, alone at first.
+struct write_rig {
+  write_rig() : holder(m.try_lock()) {}
+  void start(task_group&) {}
+  task<bool> wait() {
+    result<exclusive_lock> r = co_await as_result(m.lock());
+    if (!r) co_return false;
+    holder.emplace(std::move(*r));
+    co_return true;
+  }
+  void grant() {
+    std::optional<exclusive_lock> lock = std::move(holder);
+    lock->unlock();
+  }
+  bool left_over() { return m.try_lock().has_value(); }
+
+  shared_mutex m;
+  std::optional<exclusive_lock> holder;
+};
+
+struct read_rig {
+  read_rig() : holder(m.try_lock()) {}
+  void start(task_group&) {}
+  task<bool> wait() {
+    result<shared_lock> r = co_await as_result(m.lock_shared());
+    if (!r) co_return false;
+    reader.emplace(std::move(*r));
+    co_return true;
+  }
+  void grant() {
+    std::optional<exclusive_lock> writing = std::move(holder);
+    if (writing) writing->unlock();
+    std::optional<shared_lock> reading = std::move(reader);
+    if (reading) reading->unlock();
+  }
+  bool left_over() { return m.try_lock().has_value(); }
+
+  shared_mutex m;
+  std::optional<exclusive_lock> holder;
+  std::optional<shared_lock> reader;
 };
 
 struct receive_rig {
@@ -278,7 +334,9 @@ task<> one_race(int stop_delay, int grant_delay) {
 
 }  // namespace
 
-#define WAITS_FOR event_rig, semaphore_rig, mutex_rig, receive_rig, send_rig, join_rig
+#define WAITS_FOR                                                                              \
+  event_rig, auto_reset_event_rig, semaphore_rig, mutex_rig, write_rig, read_rig, receive_rig, \
+      send_rig, join_rig
 
 TEST_SUITE("runtime/cancel") {
   TEST_CASE_TEMPLATE("a wait under a stopped scope is refused and takes nothing", Rig, WAITS_FOR,

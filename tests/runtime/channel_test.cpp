@@ -269,6 +269,9 @@ TEST_SUITE("runtime/channel") {
         co_await tx.send(original);
         const std::optional<std::string> copy = co_await rx.receive();
         CHECK(copy == original);
+        CHECK(tx.try_send(original));
+        CHECK_FALSE(tx.try_send(original));
+        CHECK(rx.try_receive() == original);
       }());
     });
   }
