@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/file.hpp"
 
+#include "weft/io/buffered_reader.hpp"
 #include "weft/io/path_operations.hpp"
 #include "weft/io/transfer_all.hpp"
 #include "weft/runtime/as_result.hpp"
@@ -20,6 +21,17 @@ namespace {
 
 // -1 would mean "the current position" to the kernel, and the rest is negative too.
 constexpr std::uint64_t offset_max = std::numeric_limits<std::int64_t>::max();
+
+/// What the lines of a file are read by.
+struct file_source {
+  static constexpr std::size_t piece = 64 * 1024;
+
+  file* opened;
+  std::uint64_t offset;
+
+  auto read(mutable_buffer b) const noexcept { return opened->read_at(offset, b); }
+  void advance(std::size_t count) noexcept { offset += count; }
+};
 
 class size_operation : public descriptor_operation<size_operation, void> {
 public:
@@ -113,6 +125,10 @@ task<> file::read_exact_at(std::uint64_t offset, mutable_buffer buffer) {
         return detail::read_at_operation(file_, offset + done, buffer.from(done), 0);
       },
       buffer.size(), "file::read_exact_at", std::errc::no_message_available, "the file ended");
+}
+
+async_generator<std::string> file::lines(std::size_t size_max, std::uint64_t offset) {
+  return detail::lines_of(detail::file_source{this, offset}, nullptr, size_max);
 }
 
 task<> file::write_all_at(std::uint64_t offset, const_buffer data) {

@@ -6,6 +6,7 @@
 #include "weft/io/buffer.hpp"
 #include "weft/io/descriptor_operation.hpp"
 #include "weft/io/path_view.hpp"
+#include "weft/runtime/async_generator.hpp"
 #include "weft/runtime/task.hpp"
 
 #include <cstddef>
@@ -132,6 +133,16 @@ public:
   /// Errors:   file_too_large when there is more than `size_max`; those of read_at().
   /// Cost:     one frame; memory for the contents, once when the size is known.
   task<std::string> read_all(std::size_t size_max = std::numeric_limits<std::size_t>::max());
+
+  /// The lines from `offset` to the end, without their ends ("\n" or "\r\n"); the last one may lack
+  /// it.
+  ///
+  /// Errors:   message_size for a line of more than `size_max` bytes before its "\n"; those of
+  ///           read_at().
+  /// Lifetime: the file outlives the generator, and stays where it is.
+  /// Cost:     one frame, 64 KiB or up to twice the longest line; one SQE for each piece, one
+  ///           string for each line.
+  async_generator<std::string> lines(std::size_t size_max = 64 * 1024, std::uint64_t offset = 0);
 
   /// Writes some of `data` at `offset`.
   ///

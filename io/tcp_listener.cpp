@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/tcp_listener.hpp"
 
+#include "weft/io/serve.hpp"
 #include "weft/io/socket.hpp"
 
 #include <liburing.h>
@@ -30,6 +31,14 @@ tcp_listener tcp_listener::bind(const endpoint& local, listen_options options) {
 
 endpoint tcp_listener::local_endpoint() const {
   return detail::local_endpoint_of(socket_, "tcp_listener::local_endpoint");
+}
+
+async_generator<tcp_stream> tcp_listener::connections() {
+  for (;;) {
+    task<tcp_stream> next = detail::next_connection(*this, {});
+    tcp_stream stream = co_await std::move(next);
+    co_yield std::move(stream);
+  }
 }
 
 }  // namespace weft

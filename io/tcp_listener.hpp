@@ -63,6 +63,16 @@ public:
     return detail::accept_operation(socket_);
   }
 
+  /// The connections that arrive, one after the other, for loops that serve() does not fit.
+  ///
+  /// Returns:  no end: it goes on after errors that concern one connection only, and pauses when
+  ///           descriptors or memory have run out, as serve() does.
+  /// Errors:   bad_file_descriptor when the listener is closed; other errors of accept() that no
+  ///           waiting mends.
+  /// Lifetime: the listener outlives the generator, and stays where it is.
+  /// Cost:     two frames; one SQE for each connection.
+  async_generator<tcp_stream> connections();
+
   /// Stops listening; a pending accept ends with bad_file_descriptor. A stop neither refuses nor
   /// interrupts it. Again: nothing happens.
   task<> close() { return socket_.close(detail::descriptor::kind::socket); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/io/tcp_stream.hpp"
 
+#include "weft/io/buffered_reader.hpp"
 #include "weft/io/socket.hpp"
 #include "weft/io/transfer_all.hpp"
 #include "weft/runtime/as_result.hpp"
@@ -88,6 +89,10 @@ task<> tcp_stream::read_exact(mutable_buffer buffer) {
         return detail::receive_operation(socket_, buffer.from(done), 0);
       },
       buffer.size(), "tcp_stream::read_exact", std::errc::no_message_available, "the stream ended");
+}
+
+async_generator<std::string> tcp_stream::lines(std::size_t size_max) {
+  return detail::lines_of(detail::stream_source<tcp_stream>{this}, nullptr, size_max);
 }
 
 task<> tcp_stream::write_all(const_buffer data) {

@@ -7,10 +7,12 @@
 #include "weft/io/address.hpp"
 #include "weft/io/buffer.hpp"
 #include "weft/io/descriptor_operation.hpp"
+#include "weft/runtime/async_generator.hpp"
 #include "weft/runtime/task.hpp"
 
 #include <cerrno>
 #include <cstddef>
+#include <string>
 #include <utility>
 
 namespace weft {
@@ -114,6 +116,17 @@ public:
   ///           those of read(); cancelled with transferred().
   /// Cost:     one frame from the worker's cache, one SQE for each piece that arrives.
   task<> read_exact(mutable_buffer buffer);
+
+  /// The lines to the end of the stream, without their ends ("\n" or "\r\n"); the last one may lack
+  /// it. For streams that carry nothing else: bytes behind a line are the generator's. A
+  /// buffered_reader (buffered_reader.hpp) keeps them for other calls.
+  ///
+  /// Errors:   message_size for a line of more than `size_max` bytes before its "\n"; those of
+  ///           read().
+  /// Lifetime: the stream outlives the generator, and stays where it is.
+  /// Cost:     one frame, memory for up to twice the longest line; one SQE for each piece that
+  ///           arrives, one string for each line.
+  async_generator<std::string> lines(std::size_t size_max = 64 * 1024);
 
   /// Sends some of `data`, at least one byte.
   ///
