@@ -6,10 +6,13 @@
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/sched/detail/guest_list.hpp"
+#include "weft/sched/detail/stop_watch.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
 #include <atomic>
+#include <exception>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -98,6 +101,8 @@ void event_loop::drive(detail::main_task_base& main) {
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "run: this event_loop is running already, on another thread: use "
                             "co_await weft::on(loop, task), post, or a loop of its own");
+  std::optional<detail::stop_watch> watch;
+  if (!p.options.stop_on.empty()) watch.emplace(*this, p.kernel, p.options, main);
   detail::worker& w = p.worker;
   detail::ring ring(p.kernel, w, *p.helpers, p.options.queue);
   const detail::worker_binding binding(w);
@@ -111,12 +116,21 @@ void event_loop::drive(detail::main_task_base& main) {
     }
   };
   const left_empty at_end{w};
-  main.start();
+  main.prepare();
+  std::exception_ptr refused;
+  try {
+    if (watch) watch->start();
+  } catch (...) {
+    refused = std::current_exception();
+    main.request_stop();
+  }
+  main.launch();
   while (!main.ended()) turn([&] { return main.ended(); });
   p.guests.close();
   while (!p.guests.empty()) turn([&] { return p.guests.empty(); });
   p.guests.reopen();
   while (somebody_sends()) std::this_thread::yield();
+  if (refused != nullptr) std::rethrow_exception(refused);
 }
 
 template <class Ended>

@@ -6,11 +6,13 @@
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/guest_list.hpp"
+#include "weft/sched/detail/stop_watch.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -157,6 +159,22 @@ void thread_pool::refuse_in_forked_child() const {
     throw std::system_error(std::make_error_code(std::errc::operation_not_permitted),
                             "run: this thread_pool was made before fork(), and its threads and "
                             "rings stayed with the parent: make a new one in the child");
+}
+
+void thread_pool::drive(detail::main_task_base& main) {
+  std::optional<detail::stop_watch> watch;
+  if (!parts_->options.stop_on.empty()) watch.emplace(*this, parts_->kernel, parts_->options, main);
+  main.prepare();
+  std::exception_ptr refused;
+  try {
+    if (watch) watch->start();
+  } catch (...) {
+    refused = std::current_exception();
+    main.request_stop();
+  }
+  main.launch();
+  main.wait();
+  if (refused != nullptr) std::rethrow_exception(refused);
 }
 
 void thread_pool::send(detail::message& m) noexcept {

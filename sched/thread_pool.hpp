@@ -36,8 +36,7 @@ public:
   T run(task<T> main) {
     refuse_in_forked_child();
     detail::main_task<T> all(*this, std::move(main));
-    all.start();
-    all.wait();
+    drive(all);
     return all.take();
   }
 
@@ -69,6 +68,7 @@ private:
 
   void wake_one() noexcept override;
   void refuse_in_forked_child() const;
+  void drive(detail::main_task_base& main);
   void start_threads();
   void open_seat(seat& s) noexcept;
   void wait_for_the_others() noexcept;

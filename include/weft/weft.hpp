@@ -8,6 +8,7 @@
 #include "weft/io/file.hpp"
 #include "weft/io/fs.hpp"
 #include "weft/io/serve.hpp"
+#include "weft/io/signal_set.hpp"
 #include "weft/io/tcp.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/async_generator.hpp"

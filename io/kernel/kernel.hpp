@@ -97,6 +97,14 @@ public:
   /// Directory records in the layout of getdents64(2); bytes written, 0 at the end.
   virtual std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept = 0;
 
+  /// Catches the signals of `set` (bit n - 1: signal n). Returns a descriptor; reading eight bytes
+  /// of it waits until one of them comes, and gives its number. From then on they all have their
+  /// default action: a second one ends the program.
+  virtual int catch_signals(std::uint64_t set) noexcept = 0;
+  /// Closes such a descriptor; the signals do again what they did before. Returns the number of the
+  /// one that has come, 0 for none.
+  virtual int release_signals(int fd) noexcept = 0;
+
 protected:
   kernel() = default;
 };

@@ -3,6 +3,7 @@
 
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/io/kernel/linux_queue.hpp"
+#include "weft/io/kernel/linux_signals.hpp"
 #include "weft/io/ring.hpp"
 
 #include <cerrno>
@@ -69,6 +70,10 @@ public:
   std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override {
     return or_errno(::syscall(SYS_getdents64, fd, buffer, size));
   }
+  int catch_signals(std::uint64_t set) noexcept override {
+    return detail::catch_linux_signals(set);
+  }
+  int release_signals(int fd) noexcept override { return detail::release_linux_signals(fd); }
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/detail/main_task.hpp"
 
+#include "weft/io/caught_signals.hpp"
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/worker.hpp"
 
@@ -8,6 +9,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <new>
+#include <string>
 #include <system_error>
 
 namespace weft::detail {
@@ -47,13 +49,22 @@ void main_task_base::wait() noexcept {
   signal_->changed.wait(lock, [this] { return ended_; });
 }
 
-void main_task_base::begin(child_base& root) {
+bool main_task_base::has_ended() const noexcept {
+  const std::lock_guard lock(signal_->mutex);
+  return ended_;
+}
+
+void main_task_base::prepare(child_base& root) {
   if (!home().admit(*this)) {
     root.drop_owner();
     throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                             "run: the scheduler is shutting down");
   }
-  root.start(*this);
+  root_ = &root;
+}
+
+void main_task_base::launch() noexcept {
+  root_->start(*this);
   release();
 }
 
@@ -65,11 +76,11 @@ void main_task_base::set_ended(guest& g) noexcept {
   self.signal_->changed.notify_all();
 }
 
-void main_task_base::rethrow(const std::exception_ptr& e) {
-  if (is_cancelled(e))
-    throw std::system_error(std::error_code(ECANCELED, std::system_category()),
-                            "run: the main task was cancelled");
-  std::rethrow_exception(e);
+void main_task_base::rethrow(const std::exception_ptr& e) const {
+  if (!is_cancelled(e)) std::rethrow_exception(e);
+  throw std::system_error(std::error_code(ECANCELED, std::system_category()),
+                          stopped_by_ != 0 ? "run: stopped by " + signal_name(stopped_by_)
+                                           : "run: the main task was cancelled");
 }
 
 }  // namespace weft::detail

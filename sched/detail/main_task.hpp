@@ -16,26 +16,39 @@ class main_task_base : public guest {
 public:
   explicit main_task_base(scheduler& home);
 
-  /// Starts the main task. Errors: operation_canceled when the scheduler is shutting down.
-  virtual void start() = 0;
+  /// Makes it a guest with a task; launch() has to follow.
+  ///
+  /// Errors: bad_alloc; operation_canceled when the scheduler is shutting down. Nothing runs then.
+  virtual void prepare() = 0;
+  /// Starts the task.
+  void launch() noexcept;
 
   /// Blocks the thread until everything has ended.
   void wait() noexcept;
+  /// Stops the main task because a signal has come. Thread: a worker, while the run waits for it.
+  void stop_on_signal(int number) noexcept {
+    stopped_by_ = number;
+    request_stop();
+  }
   /// For the loop that drives it on this very thread.
   const bool& ended() const noexcept { return ended_; }
+  /// The same for others. Thread: any.
+  bool has_ended() const noexcept;
 
 protected:
   ~main_task_base();
 
-  void begin(child_base& root);
-  [[noreturn]] static void rethrow(const std::exception_ptr& e);
+  void prepare(child_base& root);
+  [[noreturn]] void rethrow(const std::exception_ptr& e) const;
 
 private:
   struct signal;
   static void set_ended(guest& g) noexcept;
 
   signal* const signal_;
-  bool ended_ = false;  // guarded by the signal's mutex
+  child_base* root_ = nullptr;  // from prepare() to launch()
+  bool ended_ = false;          // guarded by the signal's mutex
+  int stopped_by_ = 0;          // written by the watch, whose end the run waits for
 };
 
 template <class T>
@@ -43,7 +56,9 @@ class main_task final : public main_task_base {
 public:
   main_task(scheduler& home, task<T>&& main) : main_task_base(home), main_(std::move(main)) {}
 
-  void start() override { begin(*run_guest<T>(std::move(main_), outcome_).promise); }
+  void prepare() override {
+    main_task_base::prepare(*run_guest<T>(std::move(main_), outcome_).promise);
+  }
 
   T take() {
     if (outcome_.failed()) rethrow(outcome_.exception());

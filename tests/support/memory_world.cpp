@@ -125,8 +125,36 @@ int memory_world::status(const io_uring_sqe& entry) {
   return 0;
 }
 
-int memory_world::read(const io_uring_sqe& entry) {
+int memory_world::catch_signals(std::uint64_t set) {
+  return add({.signals = caught_signals{.set = set}});
+}
+
+int memory_world::send_signal(int number) {
+  int told = 0;
+  for (auto& [fd, d] : open_) {
+    if (!d.signals || d.signals->came != 0 || (d.signals->set >> (number - 1) & 1) == 0) continue;
+    d.signals->came = number;
+    ++told;
+  }
+  if (told != 0) ++changes_;
+  return told;
+}
+
+int memory_world::release_signals(int fd) {
+  const description* const d = find(fd);
+  const int came = d != nullptr && d->signals ? d->signals->came : 0;
+  close(fd);
+  return came;
+}
+
+std::optional<int> memory_world::read(const io_uring_sqe& entry) {
   const description* const d = find(entry.fd);
+  if (d != nullptr && d->signals) {
+    if (d->signals->came == 0) return std::nullopt;
+    const auto number = static_cast<std::uint64_t>(d->signals->came);
+    std::memcpy(reinterpret_cast<void*>(entry.addr), &number, sizeof number);
+    return sizeof number;
+  }
   if (d == nullptr || d->contents == nullptr || (d->flags & O_ACCMODE) == O_WRONLY) return -EBADF;
   const std::string& contents = *d->contents;
   if (entry.off >= contents.size()) return 0;

@@ -33,6 +33,10 @@ public:
   int close(int fd);
   int local_address(int fd, sockaddr* address, socklen_t* length);
   int peer_address(int fd, sockaddr* address, socklen_t* length);
+  int catch_signals(std::uint64_t set);
+  int release_signals(int fd);
+  /// Sends one to whoever catches it. 0 when nobody waits for it.
+  int send_signal(int number);
   bool is_open(int fd) const { return open_.contains(fd); }
   std::size_t open_descriptors() const noexcept { return open_.size(); }
 
@@ -58,10 +62,15 @@ private:
     std::string received{};
     std::weak_ptr<stream> other{};
   };
+  struct caught_signals {
+    std::uint64_t set;
+    int came = 0;
+  };
   struct description {
     std::shared_ptr<std::string> contents{};
     int flags = 0;
     std::shared_ptr<stream> connection{};
+    std::optional<caught_signals> signals{};
   };
 
   int add(description d);
@@ -69,7 +78,7 @@ private:
   stream* find_stream(int fd);
   int open(const io_uring_sqe& entry);
   int status(const io_uring_sqe& entry);
-  int read(const io_uring_sqe& entry);
+  std::optional<int> read(const io_uring_sqe& entry);
   int write(const io_uring_sqe& entry);
   std::optional<int> receive(const io_uring_sqe& entry);
   std::optional<int> send(const io_uring_sqe& entry);

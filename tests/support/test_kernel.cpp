@@ -227,6 +227,15 @@ int test_kernel::local_address(int fd, sockaddr* address, socklen_t* length) noe
 int test_kernel::peer_address(int fd, sockaddr* address, socklen_t* length) noexcept {
   return change_world([&] { return world.peer_address(fd, address, length); });
 }
+int test_kernel::catch_signals(std::uint64_t set) noexcept {
+  return change_world([&] { return world.catch_signals(set); });
+}
+int test_kernel::release_signals(int fd) noexcept {
+  return change_world([&] { return world.release_signals(fd); });
+}
+int test_kernel::send_signal(int number) noexcept {
+  return change_world([&] { return world.send_signal(number); });
+}
 std::ptrdiff_t test_kernel::read_directory(int, void*, std::size_t) noexcept { return -ENOTDIR; }
 
 }  // namespace weft::tests
