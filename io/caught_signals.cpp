@@ -13,8 +13,8 @@
 
 namespace weft::detail {
 
-caught_signals::caught_signals(kernel& k, signal_set set, const char* call)
-    : kernel_(&k), fd_(k.catch_signals(set.bits())) {
+caught_signals::caught_signals(kernel& k, signal_set set, signal_catch how, const char* call)
+    : kernel_(&k), fd_(k.catch_signals(set.bits(), how)) {
   if (fd_ < 0) throw_error({-fd_, std::system_category()}, call);
 }
 

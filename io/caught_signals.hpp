@@ -14,7 +14,7 @@ namespace weft::detail {
 class caught_signals {
 public:
   /// Errors: system_error that names `call`.
-  caught_signals(kernel& k, signal_set set, const char* call);
+  caught_signals(kernel& k, signal_set set, signal_catch how, const char* call);
   caught_signals(const caught_signals&) = delete;
   caught_signals& operator=(const caught_signals&) = delete;
   ~caught_signals() { (void)release(); }

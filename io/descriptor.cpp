@@ -14,7 +14,8 @@ namespace weft::detail {
 
 namespace {
 
-bool never_withdrawn(operation&, worker&) noexcept { return false; }
+constexpr operation_kind never_withdrawn{
+    .name = "close", .withdraw = [](operation&, worker&) noexcept { return false; }};
 
 }  // namespace
 
@@ -22,7 +23,7 @@ bool never_withdrawn(operation&, worker&) noexcept { return false; }
 /// has been shut down or cannot be cancelled anyway, and the descriptor has to be closed.
 class descriptor::drained : public waiter, public operation_tag {
 public:
-  explicit drained(descriptor& d) noexcept : waiter(&never_withdrawn), descriptor_(&d) {}
+  explicit drained(descriptor& d) noexcept : waiter(never_withdrawn), descriptor_(&d) {}
 
   bool await_ready() const noexcept {
     constexpr auto own = static_cast<std::uint32_t>(descriptor_use::shared);
@@ -45,7 +46,7 @@ private:
 /// IORING_OP_CLOSE; like the wait before it neither refused nor cancelled.
 class descriptor::close_entry : public ring_operation, public operation_tag {
 public:
-  explicit close_entry(int fd) noexcept : ring_operation(&never_withdrawn), fd_(fd) {
+  explicit close_entry(int fd) noexcept : ring_operation(never_withdrawn), fd_(fd) {
     prepare = [](ring_operation& op, io_uring_sqe& sqe) noexcept {
       io_uring_prep_close(&sqe, static_cast<close_entry&>(op).fd_);
     };

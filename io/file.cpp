@@ -35,6 +35,8 @@ struct file_source {
 
 class size_operation : public descriptor_operation<size_operation, void> {
 public:
+  static constexpr const char* name = "file::size";
+
   size_operation(descriptor& d, struct ::statx* out) noexcept
       : descriptor_operation(d, descriptor_use::shared), out_(out) {}
 

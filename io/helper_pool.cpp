@@ -120,4 +120,6 @@ std::shared_ptr<helper_pool> make_helpers(kernel& k, unsigned threads_max) {
   return std::make_shared<helper_pool>(k, threads_max);
 }
 
+bool calls_outstanding(const helper_pool& helpers) noexcept { return helpers.outstanding() != 0; }
+
 }  // namespace weft::detail

@@ -22,6 +22,8 @@ namespace weft::detail {
 template <class Prepare>
 class path_operation : public ring_awaitable<path_operation<Prepare>, int> {
 public:
+  static constexpr const char* name = "a system call with a path";
+
   explicit path_operation(const Prepare& p) noexcept : prepare_(p) {}
 
   static void prepare_entry(ring_operation& op, io_uring_sqe& sqe) noexcept {

@@ -63,7 +63,7 @@ void operation_list::remove(ring_operation& op) noexcept {
 ring::ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options)
     : kernel_(&k), worker_(&w), helpers_(helpers), queue_(k.open_queue(checked(options))) {}
 
-ring::~ring() { WEFT_ASSERT(in_flight_ == 0, "a ring was closed with operations in flight"); }
+ring::~ring() { WEFT_ASSERT(in_flight() == 0, "a ring was closed with operations in flight"); }
 
 io_uring_sqe* ring::next_entry() noexcept {
   io_uring& memory = queue_->memory();
@@ -76,7 +76,7 @@ io_uring_sqe* ring::next_entry() noexcept {
 }
 
 void ring::submit(ring_operation& op) noexcept {
-  ++in_flight_;
+  count(1);
   op.cancel_wanted = false;
   io_uring_sqe* const sqe = backlog_.empty() ? next_entry() : nullptr;
   if (sqe == nullptr)
@@ -95,7 +95,7 @@ bool ring::withdraw(ring_operation& op) noexcept {
     backlog_.remove(op);
     op.cancel_wanted = true;
     op.res = -ECANCELED;
-    --in_flight_;
+    count(-1);
     return true;
   }
   if (!op.cancel_wanted) {
@@ -175,8 +175,8 @@ void ring::reap() noexcept {
     if (op.list != nullptr) op.list->remove(op);
     op.res = cqe->res;
     op.cqe_flags = cqe->flags;
-    --in_flight_;
     strand_of(*op.promise).complete(op, *worker_);  // makes it ready; the worker's turn resumes it
+    count(-1);  // not before: who finds nothing in flight finds it among what is ready
   }
   io_uring_cq_advance(&memory, seen);
 }

@@ -9,10 +9,14 @@
 // the kernel takes entries in order, so a cancel can only meet the operation that it was meant for,
 // or none, and its own completion carries no news. An operation that finds the queue full waits in
 // the backlog, in order, and is prepared when there is room; nothing is ever dropped.
+//
+//   I1: reap makes a strand ready, then uncounts its operation (release) -> who reads the count
+//       (acquire), then looks for ready work, misses neither.
 
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/runtime/operation.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -26,7 +30,7 @@ class ring;
 struct ring_operation : operation {
   using prepare_fn = void (*)(ring_operation&, io_uring_sqe&) noexcept;
 
-  explicit ring_operation(withdraw_fn w) noexcept : operation(w) {}
+  explicit ring_operation(const operation_kind& k) noexcept : operation(k) {}
 
   prepare_fn prepare = nullptr;
   int res = 0;  // the kernel's result: not negative, or -errno
@@ -75,8 +79,10 @@ public:
   /// Ends the sleep in wait(), now or the next one. Thread: any.
   void ring_doorbell() noexcept { queue_->ring_doorbell(); }
 
-  /// Operations that the kernel or the backlog holds.
-  std::uint64_t in_flight() const noexcept { return in_flight_; }
+  /// Operations that the kernel or the backlog holds. Thread: any; exact while the worker sleeps.
+  std::uint64_t in_flight() const noexcept {
+    return in_flight_.load(std::memory_order_acquire);  // sync: I1
+  }
   /// The scheduler's threads for blocking calls.
   helper_pool& helpers() const noexcept { return helpers_; }
   kernel& kernel_used() const noexcept { return *kernel_; }
@@ -87,6 +93,10 @@ private:
   void hand_over_backlog() noexcept;
   [[nodiscard]] bool try_queue_cancel(ring_operation& op) noexcept;
   void arm_doorbell() noexcept;
+  void count(int change) noexcept {
+    const std::uint64_t n = in_flight() + static_cast<std::uint64_t>(std::int64_t{change});
+    in_flight_.store(n, std::memory_order_release);  // sync: I1; the worker is the only writer
+  }
   void enter(bool wait, std::int64_t deadline_ns) noexcept;
   void reap() noexcept;
 
@@ -94,15 +104,18 @@ private:
   worker* const worker_;
   helper_pool& helpers_;
   const std::unique_ptr<kernel_queue> queue_;
-  std::uint64_t in_flight_ = 0;
-  operation_list backlog_;  // not prepared yet
-  operation_list cancels_;  // in flight, to be cancelled, no entry yet
+  std::atomic<std::uint64_t> in_flight_{0};  // written by the worker alone
+  operation_list backlog_;                   // not prepared yet
+  operation_list cancels_;                   // in flight, to be cancelled, no entry yet
   bool doorbell_armed_ = false;
 };
 
 /// The threads for blocking calls that the rings of one scheduler share: at most `threads_max`,
 /// started when they are needed. Dropping the last reference joins them.
 std::shared_ptr<helper_pool> make_helpers(kernel& k, unsigned threads_max);
+/// Whether blocking calls are queued or running. Whoever reads false, then the mailboxes, finds
+/// what those that have ended have sent. Thread: any.
+bool calls_outstanding(const helper_pool& helpers) noexcept;
 
 /// Turns a negative result into an error: `cancelled` for a cancel that was asked for.
 std::error_code error_of(const ring_operation& op) noexcept;

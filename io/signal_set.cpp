@@ -12,7 +12,8 @@ namespace weft {
 namespace {
 
 task<int> wait_for(signal_set set) {
-  detail::caught_signals caught(current_kernel(), set, detail::signal_arrival::name);
+  detail::caught_signals caught(current_kernel(), set, signal_catch::first,
+                                detail::signal_arrival::name);
   detail::signal_arrival arrival(caught);
   const result<int> arrived = co_await arrival;
   // Also one that came while the wait was being cancelled: it is nobody else's any more.

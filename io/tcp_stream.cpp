@@ -23,6 +23,8 @@ namespace {
 
 class connect_operation : public descriptor_operation<connect_operation, void> {
 public:
+  static constexpr const char* name = "tcp_stream::connect";
+
   connect_operation(descriptor& d, const endpoint& peer) noexcept
       : descriptor_operation(d, descriptor_use::write), peer_(&peer) {}
 

@@ -38,6 +38,7 @@ public:
     self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
     return self.withdrawn_;
   }
+  void describe(wait_note& note) const noexcept { channel_->describe(note); }
   result<std::optional<T>> finish() noexcept {
     if (withdrawn_) return failure{cancelled_code()};
     return result<std::optional<T>>(std::move(value_));
@@ -88,6 +89,7 @@ public:
     self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
     return self.withdrawn_;
   }
+  void describe(wait_note& note) const noexcept { channel_->describe(note); }
   result<void> finish() noexcept {
     if (withdrawn_) return failure{cancelled_code()};
     if (this->state == send_state::closed)
@@ -171,6 +173,14 @@ public:
     lock.unlock();
     complete_all(receivers);
     complete_all(senders);
+  }
+
+  void describe(wait_note& note) noexcept {
+    const std::lock_guard guard(lock);
+    note.is_channel = true;
+    note.values = count_;
+    note.capacity = capacity_;
+    note.senders = sender_count_;
   }
 
   void add_sender() noexcept {

@@ -167,6 +167,7 @@ struct body_awaiter : operation_tag {
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
     promise_base& p = task_access::promise(*body);
+    strand_of(*promise).set_name(p.line);
     std::coroutine_handle<> next = promise->call(p);
     current_worker()->switch_task(p);
     return next;

@@ -36,10 +36,10 @@ public:
     semaphore& held = *mutex_;
     bool queued = false;
     queued_ = &queued;
-    const bool suspended = awaitable_operation::await_suspend(h);
+    const bool waits = awaitable_operation::await_suspend(h);
     // Not before: who is granted the mutex is resumed, and that may be this coroutine.
     if (queued) held.release();
-    return suspended;
+    return waits;
   }
 
   bool try_now(worker&) noexcept { return false; }

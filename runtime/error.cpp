@@ -21,6 +21,10 @@ io_error::io_error(std::error_code code, std::size_t transferred, const char* wh
 
 io_error::~io_error() = default;
 
+deadlock::deadlock(const std::string& report) : std::logic_error(report) {}
+
+deadlock::~deadlock() = default;
+
 bool detail::is_cancelled(const std::exception_ptr& e) noexcept {
 #ifdef __GLIBCXX__
   return *e.__cxa_exception_type() == typeid(cancelled);

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <exception>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace weft {
@@ -58,6 +60,17 @@ public:
 
 private:
   std::size_t transferred_;
+};
+
+/// Thrown by run when every task waits and nothing is left that could wake one: no timer, no I/O,
+/// no blocking call, no work_guard. A mistake of the program; `what()` shows who awaits whom, and
+/// where.
+class deadlock : public std::logic_error {
+public:
+  explicit deadlock(const std::string& report);
+  deadlock(const deadlock&) = default;
+  deadlock& operator=(const deadlock&) = default;
+  ~deadlock() override;
 };
 
 /// "The awaiting task's scope was stopped", as a value: `errc::operation_canceled`, generic

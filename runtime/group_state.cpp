@@ -68,14 +68,9 @@ void group_state::unlink() noexcept {
 }
 
 void group_link::request_stop() noexcept {
-  group_state* held = nullptr;
-  {
-    const std::lock_guard guard(lock_);
-    if (group_ != nullptr && group_->try_hold()) held = group_;
-  }
-  if (held == nullptr) return;
-  held->request_stop();
-  held->release();
+  // Under the lock: the group's end waits for it, so nothing is held that its tasks wait for.
+  const std::lock_guard guard(lock_);
+  if (group_ != nullptr) group_->request_stop();
 }
 
 void child_base::start(group_state& group) noexcept {
@@ -111,9 +106,9 @@ void child_base::request_stop() noexcept {
   }
   add_owner();
   stop_message_.deliver = [](message& m, worker& here) noexcept {
-    child_base& self = *static_cast<child_message&>(m).child;
-    self.line_.visit(nullptr, here);
-    self.drop_owner();
+    child_base& stopped = *static_cast<child_message&>(m).child;
+    stopped.line_.visit(nullptr, here);
+    stopped.drop_owner();
   };
   stop_message_.child = this;
   line_.home().send(stop_message_);

@@ -7,6 +7,7 @@
 #include "weft/runtime/semaphore.hpp"
 
 #include <optional>
+#include <source_location>
 #include <utility>
 
 namespace weft {
@@ -47,9 +48,10 @@ public:
     return detail::permit_acquire<mutex_lock>(one_);
   }
 
-  [[nodiscard]] std::optional<mutex_lock> try_lock() noexcept {
+  [[nodiscard]] std::optional<mutex_lock>
+  try_lock(std::source_location where = std::source_location::current()) noexcept {
     std::optional<mutex_lock> taken;
-    if (one_.take_one()) taken.emplace(one_);
+    if (one_.take_one(where)) taken.emplace(one_);
     return taken;
   }
 

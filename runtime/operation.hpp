@@ -9,6 +9,7 @@
 //   static bool withdraw(operation&, worker&) noexcept
 //                                       cancel: true when it will have no effect any more (the
 //                                       canceller resumes it), false when complete() is to come
+//   void describe(wait_note&) const noexcept      may be left out: for reports
 // and is trivially destructible where it can be (g++ 12 miscompiles others in a co_await).
 
 #include "weft/runtime/assert.hpp"
@@ -17,6 +18,7 @@
 #include "weft/runtime/result.hpp"
 #include "weft/runtime/strand.hpp"
 #include "weft/runtime/suspended.hpp"
+#include "weft/runtime/wait_note.hpp"
 #include "weft/runtime/worker.hpp"
 
 #include <concepts>
@@ -26,18 +28,28 @@
 
 namespace weft::detail {
 
+struct operation;
+
+/// What all operations of a type have in common.
+struct operation_kind {
+  const char* name;
+  bool (*withdraw)(operation&, worker&) noexcept;
+  /// Says more of the wait; null: there is no more. Thread: any, holding the strand's lock.
+  void (*describe)(const operation&, wait_note&) noexcept = nullptr;
+};
+
 struct operation : suspended {
-  using withdraw_fn = bool (*)(operation&, worker&) noexcept;
+  explicit operation(const operation_kind& k) noexcept : kind(&k) {}
 
-  explicit operation(withdraw_fn f) noexcept : withdraw(f) {}
+  bool withdraw(worker& w) noexcept { return kind->withdraw(*this, w); }
 
-  withdraw_fn withdraw;
+  const operation_kind* kind;
   worker* owner = nullptr;  // who alone may cancel it; null: any worker of the strand's scheduler
 };
 
 /// An operation that others complete, on whatever thread they are.
 struct waiter : operation, message {
-  explicit waiter(withdraw_fn f) noexcept : operation(f) {}
+  explicit waiter(const operation_kind& k) noexcept : operation(k) {}
 
   /// Makes the strand ready, by way of its scheduler when that is another one. Publishes.
   void complete() noexcept;
@@ -70,12 +82,24 @@ struct own_promise : operation_tag {
   promise_base& await_resume() const noexcept { return *promise; }
 };
 
+template <class Derived>
+constexpr operation_kind make_kind() noexcept {
+  operation_kind kind{.name = Derived::name, .withdraw = &Derived::withdraw};
+  if constexpr (requires(const Derived& d, wait_note& note) { d.describe(note); })
+    kind.describe = [](const operation& op, wait_note& note) noexcept {
+      static_cast<const Derived&>(op).describe(note);
+    };
+  return kind;
+}
+template <class Derived>
+inline constexpr operation_kind kind_of = make_kind<Derived>();
+
 template <class Derived, class T, class Base = operation>
 class awaitable_operation : public Base, public operation_tag {
 public:
   using value_type = T;
 
-  awaitable_operation() noexcept : Base(&Derived::withdraw) {}
+  awaitable_operation() noexcept : Base(kind_of<Derived>) {}
 
   bool await_ready() noexcept {
     WEFT_ASSERT(current_worker() != nullptr,

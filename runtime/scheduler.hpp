@@ -20,6 +20,7 @@ namespace weft {
 namespace detail {
 struct worker;
 class guest;
+struct hosting;
 }  // namespace detail
 
 /// Where tasks run: an event_loop or a thread_pool.
@@ -49,6 +50,14 @@ public:
   [[nodiscard]] virtual bool admit(detail::guest& g) noexcept = 0;
   /// Its last task has ended. Publishes.
   virtual void dismiss(detail::guest& g) noexcept = 0;
+  /// Who lives here, and who outside will wake them.
+  virtual detail::hosting& hosting() noexcept = 0;
+  /// Somebody outside begins, or ends, to hold what tasks here wait for: no silence is a deadlock
+  /// meanwhile. Thread: any.
+  virtual void hold_outside() noexcept = 0;
+  virtual void release_outside() noexcept = 0;
+  /// Has a worker that sleeps look whether it still has something to wait for. Thread: any.
+  virtual void look_again() noexcept = 0;
 
   /// Called after a push that a sleeping worker might want.
   void notify_pushed() noexcept {
@@ -56,8 +65,7 @@ public:
       wake_one();
   }
 
-protected:
-  /// While one lives the doorbells of this scheduler stay where they are.
+  /// A thread that sends. While one lives the doorbells of this scheduler stay where they are.
   class sending {
   public:
     explicit sending(scheduler& s) noexcept : scheduler_(s) {
@@ -70,6 +78,21 @@ protected:
   private:
     scheduler& scheduler_;
   };
+
+  /// A thread that acts on this scheduler's scopes from outside: made before it holds one.
+  class outside_call {
+  public:
+    explicit outside_call(scheduler& s) noexcept : sending_(s), scheduler_(s) { s.hold_outside(); }
+    ~outside_call() { scheduler_.release_outside(); }
+    outside_call(const outside_call&) = delete;
+    outside_call& operator=(const outside_call&) = delete;
+
+  private:
+    const sending sending_;  // the scheduler stays until the look is over
+    scheduler& scheduler_;
+  };
+
+protected:
   bool somebody_sends() const noexcept {
     return senders_.load(std::memory_order_acquire) != 0;  // sync: D1
   }

@@ -31,12 +31,13 @@ void cancel_scope::request_stop(stop_cause why) noexcept {
   if (!cause_.compare_exchange_strong(none, why, std::memory_order_seq_cst,  // sync: S1
                                       std::memory_order_relaxed))
     return;
-  if (!try_hold()) return;  // empty: its strands have ended, and its opener is about to close it
   worker* const w = current_worker();
-  if (w != nullptr && w->home == home_)
-    send_walk(*w);
-  else
-    home_->send(*this);
+  if (w != nullptr && w->home == home_) {
+    if (try_hold()) send_walk(*w);  // else it is empty: its opener is about to close it
+    return;
+  }
+  const scheduler::outside_call call(*home_);
+  if (try_hold()) home_->send(*this);
 }
 
 void cancel_scope::send_walk(worker& w) noexcept {
@@ -49,9 +50,10 @@ void cancel_scope::send_walk(worker& w) noexcept {
 bool cancel_scope::try_hold() noexcept {
   std::uint64_t n = holds_.load(std::memory_order_relaxed);  // relaxed: only a guess for the CAS
   while (n != 0) {
-    if (holds_.compare_exchange_weak(n, n + 1,
-                                     std::memory_order_relaxed,  // relaxed: S2 is release's
-                                     std::memory_order_relaxed))
+    if (holds_.compare_exchange_weak(
+            n, n + 1,
+            std::memory_order_acq_rel,  // sync: O3 of sched/detail/outside_work.hpp
+            std::memory_order_relaxed))
       return true;
   }
   return false;

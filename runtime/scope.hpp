@@ -83,6 +83,7 @@ protected:
 
 private:
   friend class strand;
+  friend class task_tree;
 
   bool shared() const noexcept { return shared_; }
   void link(strand& s) noexcept;

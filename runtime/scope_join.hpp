@@ -23,8 +23,9 @@ private:
 
 /// Waits until a scope is empty. A stop does not refuse it: it stops what is inside.
 struct scope_join : waiter, operation_tag {
-  explicit scope_join(joinable_scope& s) noexcept
-      : waiter([](operation&, worker&) noexcept { return false; }), scope(&s) {}
+  static constexpr const char* name = "the end of what was started in it";
+
+  explicit scope_join(joinable_scope& s) noexcept : waiter(kind_of<scope_join>), scope(&s) {}
 
   bool await_ready() noexcept {
     closed = scope->try_close();
@@ -43,6 +44,7 @@ struct scope_join : waiter, operation_tag {
     joined.release();
   }
   void await_resume() const noexcept {}
+  static bool withdraw(operation&, worker&) noexcept { return false; }
 
   static void wake(cancel_scope& s) noexcept {
     static_cast<joinable_scope&>(s).joiner_->complete();

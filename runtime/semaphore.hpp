@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <utility>
 
 namespace weft {
@@ -61,6 +62,7 @@ public:
   bool try_now(worker&) noexcept;
   bool start(worker&) noexcept;
   static bool withdraw(operation& op, worker&) noexcept;
+  void describe(wait_note& note) const noexcept;
   result<Guard> finish() noexcept {
     if (withdrawn_) return failure{cancelled_code()};
     return Guard(*semaphore_);
@@ -94,16 +96,19 @@ public:
   }
 
   /// A permit, when there is one at once.
-  [[nodiscard]] std::optional<semaphore_permit> try_acquire() noexcept {
-    if (!take_one()) return std::nullopt;
+  [[nodiscard]] std::optional<semaphore_permit>
+  try_acquire(std::source_location where = std::source_location::current()) noexcept {
+    if (!take_one(where)) return std::nullopt;
     return semaphore_permit(*this);
   }
 
   /// Takes a permit without a guard: release() gives it back. False when there is none.
-  [[nodiscard]] bool take_one() noexcept {
+  [[nodiscard]] bool
+  take_one(std::source_location where = std::source_location::current()) noexcept {
     const std::lock_guard guard(lock_);
     if (permits_ == 0) return false;
     --permits_;
+    taken_at_ = where;
     return true;
   }
 
@@ -114,6 +119,8 @@ public:
     if (next == nullptr) {
       WEFT_ASSERT(permits_ + 1 != 0, "a semaphore was released more often than it can count");
       ++permits_;
+    } else {
+      taken_at_ = next->promise->line;
     }
     lock_.unlock();
     if (next != nullptr) next->complete();
@@ -135,6 +142,7 @@ private:
     const std::lock_guard guard(lock_);
     if (permits_ != 0) {
       --permits_;
+      taken_at_ = w.promise->line;
       return true;
     }
     waiters_.push(w);
@@ -142,7 +150,8 @@ private:
   }
 
   mutable detail::spin_lock lock_;
-  std::size_t permits_;  // not zero only while nobody waits
+  std::size_t permits_;              // not zero only while nobody waits
+  std::source_location taken_at_{};  // the last permit that was taken; for reports
   detail::waiter_list waiters_;
 };
 
@@ -154,12 +163,18 @@ namespace detail {
 
 template <class Guard>
 bool permit_acquire<Guard>::try_now(worker&) noexcept {
-  return semaphore_->take_one();
+  return semaphore_->take_one(this->promise->line);
 }
 
 template <class Guard>
 bool permit_acquire<Guard>::start(worker&) noexcept {
   return !semaphore_->take_one_or_queue(*this);
+}
+
+template <class Guard>
+void permit_acquire<Guard>::describe(wait_note& note) const noexcept {
+  const std::lock_guard guard(semaphore_->lock_);
+  note.holder = semaphore_->taken_at_;
 }
 
 template <class Guard>

@@ -44,11 +44,15 @@ bool strand::stop_is_under_way() const noexcept {
   return scope_->stop_is_under_way() || (scope_ == base_ && stopped_alone());
 }
 
+void strand::link_once() noexcept {
+  if (linked_) return;
+  linked_ns_ = home_->now();
+  base_->link(*this);
+  linked_ = true;
+}
+
 bool strand::begin_wait(operation& op) noexcept {
-  if (!linked_) {
-    base_->link(*this);
-    linked_ = true;
-  }
+  link_once();
   lock();
   if (stop_requested()) {
     unlock();
@@ -86,7 +90,7 @@ void strand::visit(const cancel_scope* limit, worker& w) noexcept {
   if (op == nullptr || cancel_posted_) {
     unlock();
   } else if (op->owner == nullptr || op->owner == &w) {
-    const bool withdrawn = op->withdraw(*op, w);
+    const bool withdrawn = op->withdraw(w);
     if (withdrawn) waiting_ = nullptr;
     unlock();
     if (withdrawn) w.ready(*op);
@@ -105,17 +109,14 @@ void strand::deliver_cancel(message& m, worker& w) noexcept {
   self.cancel_posted_ = false;
   bool resume = self.completed_;
   self.completed_ = false;
-  if (!resume) resume = op->withdraw(*op, w);
+  if (!resume) resume = op->withdraw(w);
   if (resume) self.waiting_ = nullptr;
   self.unlock();
   if (resume) w.ready(*op);
 }
 
 void strand::open(cancel_scope& s) noexcept {
-  if (!linked_) {
-    base_->link(*this);
-    linked_ = true;
-  }
+  link_once();
   lock();
   s.outer_ = scope_;
   s.opener_ = this;

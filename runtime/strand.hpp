@@ -26,6 +26,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <source_location>
 
 namespace weft {
 class scheduler;
@@ -66,6 +67,8 @@ public:
   bool stop_is_under_way() const noexcept;
   bool wrapped() const noexcept { return wrapped_; }
   void set_wrapped() noexcept { wrapped_ = true; }
+  /// What reports call it while it does not wait: the function that was spawned.
+  void set_name(std::source_location function) noexcept { name_ = function; }
 
   /// What the recorder knows this strand by; 0 until it has seen it. Thread: the strand itself.
   std::uint64_t trace_id = 0;
@@ -102,7 +105,9 @@ public:
 private:
   friend class cancel_scope;
   friend class strand_list;
+  friend class task_tree;
 
+  void link_once() noexcept;
   void lock() noexcept;
   void unlock() noexcept;
   static void deliver_cancel(message& m, worker& w) noexcept;
@@ -112,6 +117,8 @@ private:
   cancel_scope* scope_ = nullptr;  // innermost
   promise_base* parent_ = nullptr;
   operation* waiting_ = nullptr;
+  std::source_location name_{};  // written before it is linked
+  std::int64_t linked_ns_ = 0;   // when it first had to wait
   spin_lock lock_;
   bool shared_ = false;
   bool wrapped_ = false;        // its root frame is the library's own
@@ -136,6 +143,10 @@ public:
     l.next = &head_;
     head_.prev->next = &l;
     head_.prev = &l;
+  }
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (strand_link* l = head_.next; l != &head_; l = l->next) visit(static_cast<strand&>(*l));
   }
   static void remove(strand& s) noexcept {
     strand_link& l = s;

@@ -166,6 +166,7 @@ private:
 };
 
 inline void task_group::cancel() noexcept {
+  const scheduler::outside_call call(state_.home());
   // Held first: the body may see the flag and end the group before its request is posted.
   if (!state_.try_hold()) return;
   state_.request_stop();

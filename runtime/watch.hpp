@@ -89,8 +89,8 @@ public:
   }
   result<bool> finish() noexcept {
     if (withdrawn_) return failure{cancelled_code()};
-    const std::uint64_t before = std::exchange(receiver_->seen_, receiver_->state_->version());
-    return before != receiver_->seen_;
+    const std::uint64_t known = std::exchange(receiver_->seen_, receiver_->state_->version());
+    return known != receiver_->seen_;
   }
 
 private:

@@ -47,7 +47,7 @@ public:
     return static_cast<worker_timer*>(queue_.pop_expired(now_ns));
   }
 
-  /// Thread: owner.
+  /// Thread: any worker of the scheduler.
   [[nodiscard]] std::int64_t next_deadline() noexcept {
     const lock_if_shared guard(lock_, shared_);
     return queue_.next_deadline();

@@ -5,14 +5,14 @@
 #include "weft/io/ring.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
-#include "weft/sched/detail/guest_list.hpp"
-#include "weft/sched/detail/stop_watch.hpp"
+#include "weft/sched/detail/hosting.hpp"
+#include "weft/sched/detail/signal_watch.hpp"
+#include "weft/sched/detail/task_report.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
 #include <atomic>
 #include <exception>
-#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -21,7 +21,8 @@ namespace weft {
 struct event_loop::parts {
   parts(event_loop& loop, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot) {}
+        helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot),
+        hosting(loop) {}
 
   const run_options options;
   const detail::fork_guard here;
@@ -31,7 +32,7 @@ struct event_loop::parts {
   const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
   detail::worker worker;
-  detail::guest_list guests;
+  detail::hosting hosting;
 };
 
 namespace {
@@ -64,7 +65,8 @@ event_loop::~event_loop() {
     (void)parts_.release();  // its helper threads are not here to be joined
     return;
   }
-  WEFT_ASSERT(parts_->guests.empty(), "an event_loop was destroyed while a task runs on it");
+  WEFT_ASSERT(parts_->hosting.guests.empty(),
+              "an event_loop was destroyed while a task runs on it");
   while (somebody_sends()) std::this_thread::yield();
   detail::discard_posted(parts_->worker.inbox);
 }
@@ -79,15 +81,27 @@ void event_loop::send_to(detail::worker& w, detail::message& m) noexcept {
 
 std::int64_t event_loop::now() noexcept { return parts_->kernel.now(); }
 
-bool event_loop::admit(detail::guest& g) noexcept { return parts_->guests.admit(g); }
+bool event_loop::admit(detail::guest& g) noexcept { return parts_->hosting.guests.admit(g); }
 
 void event_loop::dismiss(detail::guest& g) noexcept {
   const sending guard(*this);
   detail::worker& w = parts_->worker;
-  parts_->guests.dismiss(g);
+  parts_->hosting.guests.dismiss(g);
   // The last to let go of a guest may be the thread that sent it, while the loop sleeps for its
   // guests.
   if (detail::current_worker() != &w && w.parking.unpark()) w.ring->ring_doorbell();
+}
+
+detail::hosting& event_loop::hosting() noexcept { return parts_->hosting; }
+
+void event_loop::hold_outside() noexcept { parts_->hosting.outside->hold(); }
+
+void event_loop::release_outside() noexcept { parts_->hosting.outside->release(); }
+
+void event_loop::look_again() noexcept {
+  const sending guard(*this);
+  detail::worker& w = parts_->worker;
+  if (w.parking.unpark()) w.ring->ring_doorbell();
 }
 
 void event_loop::drive(detail::main_task_base& main) {
@@ -101,8 +115,7 @@ void event_loop::drive(detail::main_task_base& main) {
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "run: this event_loop is running already, on another thread: use "
                             "co_await weft::on(loop, task), post, or a loop of its own");
-  std::optional<detail::stop_watch> watch;
-  if (!p.options.stop_on.empty()) watch.emplace(*this, p.kernel, p.options, main);
+  detail::signal_watches watches(*this, p.kernel, p.options, main);
   detail::worker& w = p.worker;
   detail::ring ring(p.kernel, w, *p.helpers, p.options.queue);
   const detail::worker_binding binding(w);
@@ -116,21 +129,31 @@ void event_loop::drive(detail::main_task_base& main) {
     }
   };
   const left_empty at_end{w};
+  main.report_deadlock();
   main.prepare();
   std::exception_ptr refused;
   try {
-    if (watch) watch->start();
+    watches.start();
   } catch (...) {
     refused = std::current_exception();
     main.request_stop();
   }
   main.launch();
   while (!main.ended()) turn([&] { return main.ended(); });
-  p.guests.close();
-  while (!p.guests.empty()) turn([&] { return p.guests.empty(); });
-  p.guests.reopen();
+  p.hosting.guests.close();
+  while (!p.hosting.guests.empty()) turn([&] { return p.hosting.guests.empty(); });
+  p.hosting.guests.reopen();
   while (somebody_sends()) std::this_thread::yield();
   if (refused != nullptr) std::rethrow_exception(refused);
+}
+
+/// Whether nothing can make a task ready any more. Nothing is ready.
+bool event_loop::waits_for_ever() noexcept {
+  parts& p = *parts_;
+  return p.worker.timers.next_deadline() == detail::no_deadline &&
+         p.worker.ring->in_flight() <= p.hosting.own_operations.load(std::memory_order_relaxed) &&
+         p.hosting.guests.somebody_to_tell() && !detail::calls_outstanding(*p.helpers) &&
+         !p.hosting.may_be_woken() && p.worker.inbox.empty();
 }
 
 template <class Ended>
@@ -140,6 +163,9 @@ void event_loop::turn(Ended ended) noexcept {
   detail::expire_timers(w);
   const unsigned ran = detail::run_ready(w, detail::resumes_per_turn);
   if (ended()) return;
+  if (ran == 0 && waits_for_ever() &&
+      parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this)) != 0)
+    return;
   // What the loop's own tasks sent to it came without a wake-up.
   if (ran == detail::resumes_per_turn || !w.inbox.empty() || !w.parking.prepare_park()) {
     w.ring->poll();

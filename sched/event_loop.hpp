@@ -53,12 +53,17 @@ public:
   std::int64_t now() noexcept override;
   bool admit(detail::guest& g) noexcept override;
   void dismiss(detail::guest& g) noexcept override;
+  detail::hosting& hosting() noexcept override;
+  void hold_outside() noexcept override;
+  void release_outside() noexcept override;
+  void look_again() noexcept override;
 
 private:
   struct parts;
 
   void wake_one() noexcept override {}
   void drive(detail::main_task_base& main);
+  bool waits_for_ever() noexcept;
   template <class Ended>
   void turn(Ended ended) noexcept;
 

@@ -7,7 +7,20 @@
 #include "weft/runtime/child.hpp"
 #include "weft/runtime/group_state.hpp"
 
+#include <atomic>
+#include <cstddef>
+#include <string>
+#include <utility>
+
 namespace weft::detail {
+
+/// Guests of all schedulers. A scheduler whose tasks all wait cannot tell a deadlock from tasks
+/// that another one's will wake. (Who waits for the end of a guest itself, by on(), says so by
+/// scheduler::hold_outside.)
+///
+///   G1: a guest's tasks wake whom they wake, then it is uncounted (seq_cst) -> who reads the count
+///       (seq_cst), then its mailboxes, finds what was sent.
+inline constinit std::atomic<std::size_t> guests_everywhere{0};
 
 class guest : public group_state {
 public:
@@ -19,17 +32,31 @@ public:
   guest(scheduler& home, ended_fn ended, promise_base* opener) noexcept
       : group_state(home, &guest::on_empty, opener), ended_(ended) {}
 
+protected:
+  /// What is called, once, when nothing can wake this guest's tasks any more; it stops them. Before
+  /// it is admitted.
+  void on_deadlock(void (*f)(guest&, const std::string& report) noexcept) noexcept {
+    deadlocked_ = f;
+  }
+
+public:
+  /// Reports leave it out: it is none of the user's. Before it is admitted.
+  void hide() noexcept { hidden_ = true; }
+
 private:
   friend class guest_list;
 
   static void on_empty(cancel_scope& s) noexcept {
     auto& self = static_cast<guest&>(s);
     const ended_fn ended = self.ended_;
+    guests_everywhere.fetch_sub(1, std::memory_order_seq_cst);  // sync: G1
     self.home().dismiss(self);
     ended(self);
   }
 
   const ended_fn ended_;
+  bool hidden_ = false;
+  void (*deadlocked_)(guest&, const std::string& report) noexcept = nullptr;
   guest* before_ = nullptr;  // guarded by the list
   guest* behind_ = nullptr;
 };

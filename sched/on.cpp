@@ -2,6 +2,7 @@
 #include "weft/sched/on.hpp"
 
 #include "weft/runtime/error.hpp"
+#include "weft/runtime/scheduler.hpp"
 
 #include <cerrno>
 #include <system_error>
@@ -9,7 +10,7 @@
 namespace weft::detail {
 
 away::away(scheduler& there, child_base& root, promise_base& caller) noexcept
-    : waiter(&away::withdraw_task), guest(there, &away::come_back, &caller), root_(&root) {
+    : waiter(kind_of<away>), guest(there, &away::come_back, &caller), root_(&root) {
   set_deadline(strand_of(caller).scope().deadline());
 }
 
@@ -20,6 +21,7 @@ bool away::await_suspend(std::coroutine_handle<>) noexcept {
     s.abort_wait();
     return rests(*this, *current_worker());
   }
+  s.home().hold_outside();
   started_ = true;
   root_->start(*this);
   // The task may have ended by now. Then it is this release that completes the wait, which locks
@@ -29,7 +31,15 @@ bool away::await_suspend(std::coroutine_handle<>) noexcept {
   return true;
 }
 
-bool away::withdraw_task(operation& op, worker&) noexcept {
+void away::come_back(guest& g) noexcept {
+  auto& self = static_cast<away&>(g);
+  scheduler& here = strand_of(*self.promise).home();
+  const scheduler::sending keep(here);
+  self.waiter::complete();
+  here.release_outside();
+}
+
+bool away::withdraw(operation& op, worker&) noexcept {
   static_cast<away&>(static_cast<waiter&>(op)).request_stop();
   return false;
 }

@@ -29,9 +29,11 @@ public:
   /// False when nothing was started: the scope here is stopped, or the scheduler there shuts down.
   bool await_resume() const noexcept { return started_; }
 
+  static constexpr const char* name = "on: its task on another scheduler";
+  static bool withdraw(operation& op, worker&) noexcept;
+
 private:
-  static bool withdraw_task(operation& op, worker&) noexcept;
-  static void come_back(guest& g) noexcept { static_cast<away&>(g).waiter::complete(); }
+  static void come_back(guest& g) noexcept;
 
   child_base* root_;
   bool started_ = false;

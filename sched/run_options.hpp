@@ -27,6 +27,7 @@ struct run_options {
   queue_options queue = {};
   signal_set stop_on = {};            // caught during each run
   std::chrono::nanoseconds grace{0};  // 0: as long as it takes
+  signal_set dump_on = {};            // write dump_tasks() to standard error, as often as they come
 };
 
 /// The cores that this process may use: its affinity mask, and the CPU quota of its control group

@@ -5,14 +5,14 @@
 #include "weft/io/ring.hpp"
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/frame_cache.hpp"
-#include "weft/sched/detail/guest_list.hpp"
-#include "weft/sched/detail/stop_watch.hpp"
+#include "weft/sched/detail/hosting.hpp"
+#include "weft/sched/detail/signal_watch.hpp"
+#include "weft/sched/detail/task_report.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
 
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -33,16 +33,16 @@ struct thread_pool::seat {
 };
 
 struct thread_pool::parts {
-  explicit parts(const run_options& o)
+  parts(thread_pool& pool, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(detail::make_helpers(kernel, o.helpers_max)) {}
+        helpers(detail::make_helpers(kernel, o.helpers_max)), hosting(pool) {}
 
   const run_options options;
   const detail::fork_guard here;
   weft::kernel& kernel;
   const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
-  detail::guest_list guests;
+  detail::hosting hosting;
   detail::mailbox inbox;  // whoever comes first delivers
   std::vector<std::unique_ptr<seat>> seats;
 
@@ -65,7 +65,7 @@ run_options with_workers(run_options o) noexcept {
 thread_pool::thread_pool(run_options options) : thread_pool(with_workers(options), counted()) {}
 
 thread_pool::thread_pool(const run_options& options, counted)
-    : scheduler(true, options.workers), parts_(std::make_unique<parts>(options)) {
+    : scheduler(true, options.workers), parts_(std::make_unique<parts>(*this, options)) {
   auto& seats = parts_->seats;
   seats.reserve(options.workers);
   for (unsigned i = 0; i < options.workers; ++i) {
@@ -141,8 +141,8 @@ thread_pool::~thread_pool() {
     (void)parts_.release();  // its threads are not here to be joined, its rings not mapped
     return;
   }
-  p.guests.close();
-  p.guests.wait_until_empty();
+  p.hosting.guests.close();
+  p.hosting.guests.wait_until_empty();
   for (auto& s : p.seats)
     if (s->worker.parking.terminate()) s->ring->ring_doorbell();
   for (auto& s : p.seats) s->thread.join();
@@ -162,12 +162,12 @@ void thread_pool::refuse_in_forked_child() const {
 }
 
 void thread_pool::drive(detail::main_task_base& main) {
-  std::optional<detail::stop_watch> watch;
-  if (!parts_->options.stop_on.empty()) watch.emplace(*this, parts_->kernel, parts_->options, main);
+  detail::signal_watches watches(*this, parts_->kernel, parts_->options, main);
+  main.report_deadlock();
   main.prepare();
   std::exception_ptr refused;
   try {
-    if (watch) watch->start();
+    watches.start();
   } catch (...) {
     refused = std::current_exception();
     main.request_stop();
@@ -195,9 +195,20 @@ void thread_pool::send_to(detail::worker& w, detail::message& m) noexcept {
 
 std::int64_t thread_pool::now() noexcept { return parts_->kernel.now(); }
 
-bool thread_pool::admit(detail::guest& g) noexcept { return parts_->guests.admit(g); }
+bool thread_pool::admit(detail::guest& g) noexcept { return parts_->hosting.guests.admit(g); }
 
-void thread_pool::dismiss(detail::guest& g) noexcept { parts_->guests.dismiss(g); }
+void thread_pool::dismiss(detail::guest& g) noexcept { parts_->hosting.guests.dismiss(g); }
+
+detail::hosting& thread_pool::hosting() noexcept { return parts_->hosting; }
+
+void thread_pool::hold_outside() noexcept { parts_->hosting.outside->hold(); }
+
+void thread_pool::release_outside() noexcept { parts_->hosting.outside->release(); }
+
+void thread_pool::look_again() noexcept {
+  const sending guard(*this);
+  notify_pushed();
+}
 
 void thread_pool::wake_one() noexcept {
   const int sleeper = idle_.claim_sleeper();
@@ -211,6 +222,26 @@ bool thread_pool::work_anywhere() const noexcept {
   for (const auto& s : parts_->seats)
     if (!s->worker.fifo.empty() || !s->worker.forks.empty()) return true;
   return false;
+}
+
+/// Whether nothing can make a task ready any more. Between two equal answers of all_asleep() no
+/// worker ran, so what was seen of one still held when the last was looked at.
+bool thread_pool::waits_for_ever(const seat& self) noexcept {
+  const parts& p = *parts_;
+  // A glance first: most sleepers wait for something themselves.
+  const std::size_t own = p.hosting.own_operations.load(std::memory_order_relaxed);
+  if (self.ring->in_flight() > own || !p.hosting.guests.somebody_to_tell()) return false;
+  const std::uint64_t asleep = idle_.all_asleep();
+  if (asleep == 0) return false;
+  if (detail::calls_outstanding(*p.helpers) || p.hosting.may_be_woken()) return false;
+  std::uint64_t in_flight = 0;
+  for (const auto& s : p.seats) {
+    in_flight += s->ring->in_flight();
+    if (s->worker.timers.next_deadline() != detail::no_deadline || !s->worker.inbox.empty())
+      return false;
+  }
+  return in_flight <= p.hosting.own_operations.load(std::memory_order_relaxed) &&
+         !work_anywhere() && idle_.all_asleep() == asleep;
 }
 
 /// A forked child of another worker, the oldest, else half of its woken tasks.
@@ -256,7 +287,10 @@ void thread_pool::work(seat& self) noexcept {
     }
     // Nobody searches from here on: what was pushed meanwhile would find nobody to see it. It is
     // usually this worker that wake_one() claims; then it does not begin to sleep, and searches.
-    if (idle_.go_to_sleep(w.index, searching) && work_anywhere()) wake_one();
+    if (idle_.go_to_sleep(w.index, searching) && work_anywhere())
+      wake_one();
+    else if (waits_for_ever(self))
+      parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this));
     if (w.parking.prepare_park()) {
       w.ring->wait(w.timers.next_deadline());
       w.parking.resume();

@@ -58,6 +58,10 @@ public:
   std::int64_t now() noexcept override;
   bool admit(detail::guest& g) noexcept override;
   void dismiss(detail::guest& g) noexcept override;
+  detail::hosting& hosting() noexcept override;
+  void hold_outside() noexcept override;
+  void release_outside() noexcept override;
+  void look_again() noexcept override;
 
 private:
   struct seat;
@@ -75,6 +79,7 @@ private:
   void work(seat& self) noexcept;
   detail::suspended* steal(seat& thief) noexcept;
   bool work_anywhere() const noexcept;
+  bool waits_for_ever(const seat& self) noexcept;
 
   std::unique_ptr<parts> parts_;  // fixed until the destructor
 };

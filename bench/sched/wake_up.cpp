@@ -10,6 +10,7 @@
 #include "bench/support/descriptors.hpp"
 #include "bench/support/measure.hpp"
 #include <weft/runtime/event.hpp>
+#include <weft/sched/work_guard.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -81,7 +82,10 @@ void trips(benchmark::State& state, answer& a, Wake wake) {
   state.counters["there_p99"] = percentile(there, 0.99);
 }
 
-weft::task<> stay(weft::event& over) { co_await over.wait(); }
+weft::task<> stay(weft::event& over) {
+  const weft::work_guard outside;
+  co_await over.wait();
+}
 
 void weft_loop(benchmark::State& state) {
   weft::event_loop loop;

@@ -36,5 +36,7 @@
 #include "weft/runtime/when_any.hpp"
 #include "weft/runtime/with_timeout.hpp"
 #include "weft/runtime/yield.hpp"
+#include "weft/sched/dump_tasks.hpp"
 #include "weft/sched/on.hpp"
 #include "weft/sched/run.hpp"
+#include "weft/sched/work_guard.hpp"

@@ -65,6 +65,9 @@ protected:
   helper_thread() = default;
 };
 
+/// Whether to wait for the first signal of a set, or for every one.
+enum class signal_catch : unsigned char { first, every };
+
 /// The world as weft sees it.
 ///
 /// Thread:   any, at the same time.
@@ -98,9 +101,10 @@ public:
   virtual std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept = 0;
 
   /// Catches the signals of `set` (bit n - 1: signal n). Returns a descriptor; reading eight bytes
-  /// of it waits until one of them comes, and gives its number. From then on they all have their
-  /// default action: a second one ends the program.
-  virtual int catch_signals(std::uint64_t set) noexcept = 0;
+  /// of it waits until one of them comes. With `first` it gives its number, and from then on they
+  /// all have their default action: a second one ends the program. With `every` it waits for the
+  /// next one again.
+  virtual int catch_signals(std::uint64_t set, signal_catch how) noexcept = 0;
   /// Closes such a descriptor; the signals do again what they did before. Returns the number of the
   /// one that has come, 0 for none.
   virtual int release_signals(int fd) noexcept = 0;

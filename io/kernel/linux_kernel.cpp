@@ -70,8 +70,8 @@ public:
   std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override {
     return or_errno(::syscall(SYS_getdents64, fd, buffer, size));
   }
-  int catch_signals(std::uint64_t set) noexcept override {
-    return detail::catch_linux_signals(set);
+  int catch_signals(std::uint64_t set, signal_catch how) noexcept override {
+    return detail::catch_linux_signals(set, how);
   }
   int release_signals(int fd) noexcept override { return detail::release_linux_signals(fd); }
 };

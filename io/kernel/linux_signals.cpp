@@ -33,6 +33,7 @@ void for_each_signal(std::uint64_t set, Visit visit) noexcept {
 struct catcher {
   const std::uint64_t set;
   const int fd;
+  const signal_catch how;
   int came = 0;  // the signal that it waited for; then it waits for none
   catcher* behind = nullptr;
 };
@@ -118,9 +119,9 @@ bool tell(int number) noexcept {
   std::uint64_t sets = 0;
   for (catcher* c = all.first; c != nullptr; c = c->behind) {
     if (c->came != 0 || (c->set & bit_of(number)) == 0) continue;
-    c->came = number;
+    if (c->how == signal_catch::first) c->came = number;
     const auto value = static_cast<std::uint64_t>(number);
-    // Written to once, so there is room.
+    // There is room: nobody sends so many signals that their numbers add up to 2^64.
     [[maybe_unused]] const ssize_t written = ::write(c->fd, &value, sizeof value);
     sets |= c->set;
   }
@@ -158,13 +159,13 @@ void unlink(const catcher& c) noexcept {
 
 }  // namespace
 
-int catch_linux_signals(std::uint64_t set) noexcept {
+int catch_linux_signals(std::uint64_t set, signal_catch how) noexcept {
   // Fails only without memory for the hook; then a forked child keeps the handlers.
   [[maybe_unused]] static const int hooked =
       ::pthread_atfork(nullptr, nullptr, &forget_in_forked_child);
   const int fd = ::eventfd(0, EFD_CLOEXEC);
   if (fd < 0) return -errno;
-  auto* const c = new (std::nothrow) catcher{.set = set, .fd = fd};
+  auto* const c = new (std::nothrow) catcher{.set = set, .fd = fd, .how = how};
   int error = c == nullptr ? -ENOMEM : 0;
   if (c != nullptr) {
     const exclusive guard;

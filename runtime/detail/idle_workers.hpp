@@ -64,6 +64,7 @@ public:
     WEFT_ASSERT(!sleepers_.empty(), "fewer workers sleep than are counted: a wake-up is lost");
     const unsigned worker = sleepers_.back();
     sleepers_.pop_back();
+    ++wakes_;
     word_.fetch_add(one_awake + one_searching, std::memory_order_seq_cst);  // sync: R1
     return static_cast<int>(worker);
   }
@@ -101,8 +102,16 @@ public:
   [[nodiscard]] bool woke_up(unsigned me) noexcept {
     const std::lock_guard lock{mutex_};  // sync: R2
     if (std::erase(sleepers_, me) == 0) return true;
+    ++wakes_;
     word_.fetch_add(one_awake, std::memory_order_seq_cst);  // sync: R1
     return false;
+  }
+
+  /// While everybody sleeps a number that is another one after each time that somebody did not; 0
+  /// while somebody is awake. What was seen between two equal numbers was all there at once.
+  [[nodiscard]] std::uint64_t all_asleep() noexcept {
+    const std::lock_guard lock{mutex_};  // sync: R2
+    return sleepers_.size() == workers_ ? wakes_ + 1 : 0;
   }
 
 private:
@@ -119,6 +128,7 @@ private:
   // any thread, under the mutex
   alignas(cache_line_size) Mutex mutex_;
   std::vector<unsigned> sleepers_;  // the last one fell asleep last; never grows after start
+  std::uint64_t wakes_ = 0;
 };
 
 }  // namespace weft::detail

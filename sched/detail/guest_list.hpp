@@ -4,8 +4,13 @@
 
 #include "weft/sched/guest.hpp"
 
+#include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace weft::detail {
 
@@ -18,12 +23,15 @@ public:
     g.behind_ = first_;
     if (first_ != nullptr) first_->before_ = &g;
     first_ = &g;
+    ++count_;
+    guests_everywhere.fetch_add(1, std::memory_order_seq_cst);  // sync: G1
     return true;
   }
   void dismiss(guest& g) noexcept {
     const std::lock_guard guard(mutex_);
     (g.before_ != nullptr ? g.before_->behind_ : first_) = g.behind_;
     if (g.behind_ != nullptr) g.behind_->before_ = g.before_;
+    --count_;
     if (first_ == nullptr) none_.notify_all();
   }
   /// Refuses new ones and asks all to stop.
@@ -40,6 +48,39 @@ public:
     const std::lock_guard guard(mutex_);
     return first_ == nullptr;
   }
+  /// Whether all guests of the process are here.
+  bool all_are_here() const noexcept {
+    const std::lock_guard guard(mutex_);
+    return guests_everywhere.load(std::memory_order_seq_cst) <= count_;  // sync: G1
+  }
+  /// Tells every guest that has not been told that nothing can wake its tasks; how many there were.
+  std::size_t tell_deadlock(const std::string& report) noexcept {
+    const std::lock_guard guard(mutex_);
+    std::size_t told = 0;
+    for (guest* g = first_; g != nullptr; g = g->behind_) {
+      if (auto* const tell = std::exchange(g->deadlocked_, nullptr)) {
+        tell(*g, report);
+        ++told;
+      }
+    }
+    return told;
+  }
+  /// Whether tell_deadlock() would find one.
+  bool somebody_to_tell() const noexcept {
+    const std::lock_guard guard(mutex_);
+    for (const guest* g = first_; g != nullptr; g = g->behind_)
+      if (g->deadlocked_ != nullptr) return true;
+    return false;
+  }
+  /// The guests that reports show, held: none ends before it is released.
+  std::vector<guest*> hold_all() {
+    const std::lock_guard guard(mutex_);
+    std::vector<guest*> held;
+    held.reserve(count_);
+    for (guest* g = first_; g != nullptr; g = g->behind_)
+      if (!g->hidden_ && g->try_hold()) held.push_back(g);
+    return held;
+  }
   void wait_until_empty() noexcept {
     std::unique_lock guard(mutex_);
     none_.wait(guard, [this] { return first_ == nullptr; });
@@ -49,6 +90,7 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable none_;
   guest* first_ = nullptr;
+  std::size_t count_ = 0;
   bool closed_ = false;
 };
 

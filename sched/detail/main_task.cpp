@@ -55,7 +55,9 @@ bool main_task_base::has_ended() const noexcept {
 }
 
 void main_task_base::prepare(child_base& root) {
+  home().hold_outside();  // it waits for its start, from the moment on in which it is a guest
   if (!home().admit(*this)) {
+    home().release_outside();
     root.drop_owner();
     throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                             "run: the scheduler is shutting down");
@@ -64,8 +66,27 @@ void main_task_base::prepare(child_base& root) {
 }
 
 void main_task_base::launch() noexcept {
+  scheduler& there = home();
   root_->start(*this);
   release();
+  there.release_outside();
+}
+
+void main_task_base::report_deadlock() noexcept {
+  on_deadlock([](guest& g, const std::string& report) noexcept {
+    auto& self = static_cast<main_task_base&>(g);
+    self.deadlocked_ = true;
+    try {
+      self.deadlock_report_ = report;
+    } catch (const std::bad_alloc&) {
+      self.deadlock_report_.clear();
+    }
+    self.request_stop();
+  });
+}
+
+void main_task_base::throw_if_deadlocked() const {
+  if (deadlocked_) throw deadlock(deadlock_report_);
 }
 
 void main_task_base::set_ended(guest& g) noexcept {

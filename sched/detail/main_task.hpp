@@ -6,6 +6,7 @@
 #include "weft/runtime/child.hpp"
 #include "weft/sched/guest.hpp"
 
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +17,8 @@ class main_task_base : public guest {
 public:
   explicit main_task_base(scheduler& home);
 
+  /// Has it stopped, and run throw, when nothing can wake its tasks. Before prepare().
+  void report_deadlock() noexcept;
   /// Makes it a guest with a task; launch() has to follow.
   ///
   /// Errors: bad_alloc; operation_canceled when the scheduler is shutting down. Nothing runs then.
@@ -39,6 +42,7 @@ protected:
   ~main_task_base();
 
   void prepare(child_base& root);
+  void throw_if_deadlocked() const;
   [[noreturn]] void rethrow(const std::exception_ptr& e) const;
 
 private:
@@ -49,6 +53,9 @@ private:
   child_base* root_ = nullptr;  // from prepare() to launch()
   bool ended_ = false;          // guarded by the signal's mutex
   int stopped_by_ = 0;          // written by the watch, whose end the run waits for
+  // Written by a worker while the run waits.
+  bool deadlocked_ = false;
+  std::string deadlock_report_;
 };
 
 template <class T>
@@ -61,6 +68,7 @@ public:
   }
 
   T take() {
+    throw_if_deadlocked();
     if (outcome_.failed()) rethrow(outcome_.exception());
     return outcome_.take();
   }

@@ -11,6 +11,7 @@
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/event_loop.hpp"
+#include "weft/sched/work_guard.hpp"
 
 #include <doctest/doctest.h>
 
@@ -500,7 +501,10 @@ TEST_SUITE("io/ring") {
             if (++seen == posts) all.set();
           });
       };
-      auto main = [&]() -> task<> { co_await all.wait(); };
+      auto main = [&]() -> task<> {
+        const work_guard posters;
+        co_await all.wait();
+      };
       std::thread first(send);
       std::thread second(send);
       loop.run(main());
@@ -525,7 +529,10 @@ TEST_SUITE("io/ring") {
       event_loop loop(options);
       std::atomic<int> seen{0};
       event done;
-      auto main = [&]() -> task<> { co_await done.wait(); };
+      auto main = [&]() -> task<> {
+        const work_guard posts;
+        co_await done.wait();
+      };
       std::thread poster([&] {
         for (int i = 1; i <= rounds; ++i) {
           loop.post([&] {

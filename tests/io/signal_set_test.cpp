@@ -45,8 +45,8 @@ public:
   std::atomic<int> waiting{0};
   int refuse_with = 0;
 
-  int catch_signals(std::uint64_t set) noexcept override {
-    const int fd = refuse_with != 0 ? -refuse_with : forwarding_kernel::catch_signals(set);
+  int catch_signals(std::uint64_t set, signal_catch how) noexcept override {
+    const int fd = refuse_with != 0 ? -refuse_with : forwarding_kernel::catch_signals(set, how);
     if (fd >= 0) {
       ++waiting;
       ++begun;

@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/dying_words.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -82,12 +83,13 @@ TEST_SUITE("runtime/auto_reset_event") {
         }
       });
       int turns = 0;
-      run(options, [](auto_reset_event& mine, auto_reset_event& theirs, int& n) -> task<> {
-        for (; n < rounds; ++n) {
-          theirs.set();
-          co_await mine.wait();
-        }
-      }(pong, ping, turns));
+      run(options, tests::from_outside(
+                       [](auto_reset_event& mine, auto_reset_event& theirs, int& n) -> task<> {
+                         for (; n < rounds; ++n) {
+                           theirs.set();
+                           co_await mine.wait();
+                         }
+                       }(pong, ping, turns)));
       other.join();
       CHECK(turns == rounds);
       CHECK(asked == rounds);

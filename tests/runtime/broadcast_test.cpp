@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/counted.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -283,14 +284,14 @@ TEST_SUITE("runtime/broadcast") {
     std::vector<int> there;
     auto rx = ends.sender.subscribe();
     std::thread other([&there, r = std::move(rx)]() mutable {
-      run({.workers = 2}, collect(std::move(r), there));
+      run({.workers = 2}, tests::from_outside(collect(std::move(r), there)));
     });
     auto both = [&](task_group& g) -> task<> {
       g.spawn(collect, std::move(ends.receiver), std::ref(here));
       g.spawn(send_numbers, std::move(ends.sender), 0, 2000);
       co_return;
     };
-    run(with_task_group(both));
+    run(tests::from_outside(with_task_group(both)));
     other.join();
     CHECK(here == numbers(0, 2000));
     CHECK(there == numbers(0, 2000));

@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/counted.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -283,10 +284,11 @@ TEST_SUITE("runtime/channel") {
     std::thread other([&, r = std::move(rx)]() mutable {
       run({.workers = 2},
           [](channel_receiver<int> in, std::atomic<long>& s, std::atomic<int>& n) -> task<> {
+            const work_guard sender_is_elsewhere;
             co_await when_all(add_all(in, s, n), add_all(in, s, n));
           }(std::move(r), sum, count));
     });
-    run(send_numbers(std::move(tx), 0, 5000));
+    run(tests::from_outside(send_numbers(std::move(tx), 0, 5000)));
     other.join();
     CHECK(count == 5000);
     CHECK(sum == 4999L * 5000 / 2);

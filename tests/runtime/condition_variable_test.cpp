@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/dying_words.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
@@ -278,12 +279,12 @@ TEST_SUITE("runtime/condition_variable") {
           std::this_thread::yield();
         }
       });
-      run(options, [](store& x) -> task<> {
-        for (int i = 0; i < 100; ++i) {
-          mutex_lock lock = co_await x.m.lock();
-          co_await x.changed.wait(lock);
-        }
-      }(s));
+      run(options, tests::from_outside([](store& x) -> task<> {
+            for (int i = 0; i < 100; ++i) {
+              mutex_lock lock = co_await x.m.lock();
+              co_await x.changed.wait(lock);
+            }
+          }(s)));
       done = true;
       notifier.join();
     });
@@ -298,8 +299,8 @@ TEST_SUITE("runtime/condition_variable") {
         co_await mine.take();
       }
     };
-    std::thread other([&] { run({.workers = 2}, play(there, here)); });
-    run(play(here, there));
+    std::thread other([&] { run({.workers = 2}, tests::from_outside(play(there, here))); });
+    run(tests::from_outside(play(here, there)));
     other.join();
     CHECK(here.things == 0);
     CHECK(there.things == 0);

@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/dying_words.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -93,7 +94,7 @@ TEST_SUITE("runtime/event") {
       for (int round = 0; round < 50; ++round) {
         event gate;
         std::thread setter([&gate] { gate.set(); });
-        run(options, [](event& e) -> task<> { co_await e.wait(); }(gate));
+        run(options, tests::from_outside([](event& e) -> task<> { co_await e.wait(); }(gate)));
         setter.join();
       }
     });
@@ -104,23 +105,23 @@ TEST_SUITE("runtime/event") {
     event ping;
     event pong;
     std::thread other([&] {
-      run({.workers = 2}, [](event& mine, event& theirs) -> task<> {
-        for (int i = 0; i < rounds; ++i) {
-          co_await mine.wait();
-          mine.reset();
-          theirs.set();
-        }
-      }(ping, pong));
+      run({.workers = 2}, tests::from_outside([](event& mine, event& theirs) -> task<> {
+            for (int i = 0; i < rounds; ++i) {
+              co_await mine.wait();
+              mine.reset();
+              theirs.set();
+            }
+          }(ping, pong)));
     });
     int turns = 0;
-    run([](event& mine, event& theirs, int& n) -> task<> {
+    run(tests::from_outside([](event& mine, event& theirs, int& n) -> task<> {
       for (int i = 0; i < rounds; ++i) {
         theirs.set();
         co_await mine.wait();
         mine.reset();
         ++n;
       }
-    }(pong, ping, turns));
+    }(pong, ping, turns)));
     other.join();
     CHECK(turns == rounds);
   }

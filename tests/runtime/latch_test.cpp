@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/dying_words.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -105,7 +106,7 @@ TEST_SUITE("runtime/latch") {
         latch l(2);
         std::thread one([&l] { l.count_down(); });
         std::thread two([&l] { l.count_down(); });
-        run(options, [](latch& x) -> task<> { co_await x.wait(); }(l));
+        run(options, tests::from_outside([](latch& x) -> task<> { co_await x.wait(); }(l)));
         one.join();
         two.join();
         CHECK(l.try_wait());

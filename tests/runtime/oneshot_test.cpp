@@ -4,6 +4,7 @@
 #include "support/both_schedulers.hpp"
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -155,11 +156,11 @@ TEST_SUITE("runtime/oneshot") {
       for (int round = 0; round < 50; ++round) {
         auto ends = oneshot<int>();
         std::thread answering([tx = std::move(ends.sender), round]() mutable { tx.send(round); });
-        const std::optional<int> n =
-            run(options, [](oneshot_receiver<int> rx) -> task<std::optional<int>> {
+        const std::optional<int> n = run(
+            options, tests::from_outside([](oneshot_receiver<int> rx) -> task<std::optional<int>> {
               const std::optional<int> answer = co_await rx.receive();
               co_return answer;
-            }(std::move(ends.receiver)));
+            }(std::move(ends.receiver))));
         answering.join();
         CHECK(n == round);
       }

@@ -2,6 +2,7 @@
 #include "weft/runtime/semaphore.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/mutex.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -130,6 +131,7 @@ TEST_SUITE("runtime/semaphore") {
       });
       std::atomic<int> got = 0;
       run(options, [](semaphore& sem, std::atomic<int>& n) -> task<> {
+        const work_guard giver_comes;
         // Kept, so that no permit goes to two tasks.
         std::array<std::optional<semaphore_permit>, 500> kept;
         auto all = [&](task_group& g) -> task<> {
@@ -199,8 +201,8 @@ TEST_SUITE("runtime/semaphore") {
     const auto both = [&add](mutex& mut, long& total) -> task<> {
       co_await when_all(add(mut, total), add(mut, total));
     };
-    std::thread other([&] { run({.workers = 2}, both(m, sum)); });
-    run(both(m, sum));
+    std::thread other([&] { run({.workers = 2}, tests::from_outside(both(m, sum))); });
+    run(tests::from_outside(both(m, sum)));
     other.join();
     CHECK(sum == 12'000);
   }

@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/counted.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -66,7 +67,7 @@ TEST_SUITE("runtime/unbounded_channel") {
         g.spawn_n(4, receive);
         co_return;
       };
-      run(options, with_task_group(all));
+      run(options, tests::from_outside(with_task_group(all)));
       for (std::thread& t : threads) t.join();
       CHECK(count == 3000);
       CHECK(sum == 2999L * 3000 / 2);

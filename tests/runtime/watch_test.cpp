@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/counted.hpp"
+#include "support/from_outside.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
@@ -185,6 +186,7 @@ TEST_SUITE("runtime/watch") {
       std::atomic<int> at_the_end = 0;
       run(options,
           [](watch_receiver<int> from, std::atomic<int>& bad, std::atomic<int>& last) -> task<> {
+            const work_guard sender_comes;
             auto follow = [&](watch_receiver<int> rx) -> task<> {
               int before = 0;
               for (;;) {

@@ -10,6 +10,7 @@
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
+#include "weft/sched/work_guard.hpp"
 
 #include <doctest/doctest.h>
 
@@ -62,7 +63,7 @@ TEST_SUITE("sched/event_loop") {
     loop.run([](event_loop& l, std::vector<int>& out, bool& wrong) -> task<> {
       event posted;
       const std::thread::id mine = std::this_thread::get_id();
-      std::thread poster([&] {
+      std::thread poster([&, guard = work_guard()] {
         for (int i = 0; i < 100; ++i) {
           l.post([&, i] {
             if (std::this_thread::get_id() != mine) wrong = true;
@@ -88,7 +89,7 @@ TEST_SUITE("sched/event_loop") {
       event all_there;
       std::vector<std::thread> threads;
       for (int t = 0; t < 4; ++t) {
-        threads.emplace_back([&] {
+        threads.emplace_back([&, guard = work_guard()] {
           for (int i = 0; i < 500; ++i) {
             l.post([&] {
               if (++n == 2000) all_there.set();

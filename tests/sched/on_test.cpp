@@ -10,6 +10,7 @@
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
+#include "weft/sched/work_guard.hpp"
 
 #include <doctest/doctest.h>
 
@@ -248,7 +249,7 @@ TEST_SUITE("sched/on") {
     event begun;
     std::thread caller;
     loop.run([](event_loop& own, std::error_code& out, event& e, std::thread& thread) -> task<> {
-      thread = std::thread([&] {
+      thread = std::thread([&, guard = work_guard()] {
         try {
           run([](event_loop& there, event& started) -> task<> {
             auto sleeper = [](event& s) -> task<> {

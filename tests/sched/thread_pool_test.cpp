@@ -3,6 +3,7 @@
 
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
+#include "support/from_outside.hpp"
 #include "support/long_tests.hpp"
 #include "support/waiting_tasks.hpp"
 #include "weft/runtime/event.hpp"
@@ -175,7 +176,7 @@ TEST_SUITE("sched/thread_pool") {
     for (int i = 0; i < 300; ++i) {
       event gate;
       std::thread setter([&gate] { gate.set(); });
-      pool.run([](event& e) -> task<> { co_await e.wait(); }(gate));
+      pool.run(tests::from_outside([](event& e) -> task<> { co_await e.wait(); }(gate)));
       setter.join();
     }
   }

@@ -43,7 +43,9 @@ public:
   std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override {
     return real_.read_directory(fd, buffer, size);
   }
-  int catch_signals(std::uint64_t set) noexcept override { return real_.catch_signals(set); }
+  int catch_signals(std::uint64_t set, signal_catch how) noexcept override {
+    return real_.catch_signals(set, how);
+  }
   int release_signals(int fd) noexcept override { return real_.release_signals(fd); }
 
 private:

@@ -125,8 +125,8 @@ int memory_world::status(const io_uring_sqe& entry) {
   return 0;
 }
 
-int memory_world::catch_signals(std::uint64_t set) {
-  return add({.signals = caught_signals{.set = set}});
+int memory_world::catch_signals(std::uint64_t set, signal_catch how) {
+  return add({.signals = caught_signals{.set = set, .how = how}});
 }
 
 int memory_world::send_signal(int number) {
@@ -148,11 +148,12 @@ int memory_world::release_signals(int fd) {
 }
 
 std::optional<int> memory_world::read(const io_uring_sqe& entry) {
-  const description* const d = find(entry.fd);
+  description* const d = find(entry.fd);
   if (d != nullptr && d->signals) {
     if (d->signals->came == 0) return std::nullopt;
     const auto number = static_cast<std::uint64_t>(d->signals->came);
     std::memcpy(reinterpret_cast<void*>(entry.addr), &number, sizeof number);
+    if (d->signals->how == signal_catch::every) d->signals->came = 0;
     return sizeof number;
   }
   if (d == nullptr || d->contents == nullptr || (d->flags & O_ACCMODE) == O_WRONLY) return -EBADF;

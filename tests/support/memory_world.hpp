@@ -4,6 +4,8 @@
 // the submission entries that io/ writes, but neither queues nor time. An operation that would
 // block says so, and is tried again when something has changed.
 
+#include "weft/io/kernel/kernel.hpp"
+
 #include <liburing.h>
 
 #include <cstddef>
@@ -33,7 +35,7 @@ public:
   int close(int fd);
   int local_address(int fd, sockaddr* address, socklen_t* length);
   int peer_address(int fd, sockaddr* address, socklen_t* length);
-  int catch_signals(std::uint64_t set);
+  int catch_signals(std::uint64_t set, signal_catch how);
   int release_signals(int fd);
   /// Sends one to whoever catches it. 0 when nobody waits for it.
   int send_signal(int number);
@@ -64,6 +66,7 @@ private:
   };
   struct caught_signals {
     std::uint64_t set;
+    signal_catch how;
     int came = 0;
   };
   struct description {

@@ -227,8 +227,8 @@ int test_kernel::local_address(int fd, sockaddr* address, socklen_t* length) noe
 int test_kernel::peer_address(int fd, sockaddr* address, socklen_t* length) noexcept {
   return change_world([&] { return world.peer_address(fd, address, length); });
 }
-int test_kernel::catch_signals(std::uint64_t set) noexcept {
-  return change_world([&] { return world.catch_signals(set); });
+int test_kernel::catch_signals(std::uint64_t set, signal_catch how) noexcept {
+  return change_world([&] { return world.catch_signals(set, how); });
 }
 int test_kernel::release_signals(int fd) noexcept {
   return change_world([&] { return world.release_signals(fd); });

@@ -84,7 +84,7 @@ public:
   int local_address(int fd, sockaddr* address, socklen_t* length) noexcept override;
   int peer_address(int fd, sockaddr* address, socklen_t* length) noexcept override;
   std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override;
-  int catch_signals(std::uint64_t set) noexcept override;
+  int catch_signals(std::uint64_t set, signal_catch how) noexcept override;
   int release_signals(int fd) noexcept override;
   /// As kill(2) from outside: how many catch it, 0 when nobody waits for it. Thread: any.
   int send_signal(int number) noexcept;

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#include "weft/sched/dump_tasks.hpp"
+
+#include "support/both_schedulers.hpp"
+#include "support/dying_words.hpp"
+#include "weft/io/tcp.hpp"
+#include "weft/runtime/event.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/runtime/when_any.hpp"
+#include "weft/runtime/with_timeout.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/run.hpp"
+#include "weft/sched/work_guard.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <system_error>
+#include <thread>
+
+using namespace weft;
+using namespace std::chrono_literals;
+using tests::on_both;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+task<> hold_on(event& e) { co_await e.wait(); }
+task<> further_in(event& e) { co_await hold_on(e); }
+
+task<> churn(std::atomic<bool>& over, event& gate) {
+  while (!over) {
+    auto fork = [](event& e) -> task<> {
+      co_await yield();
+      (void)co_await when_any(hold_on(e), sleep_for(20us));
+    };
+    co_await when_all(fork(gate), fork(gate));
+  }
+}
+
+}  // namespace
+
+TEST_SUITE("sched/dump_tasks") {
+  TEST_CASE("a task sees the others, each below who awaits it, with what they wait for") {
+    on_both([](const run_options& options) {
+      std::string text;
+      run(options, [](std::string& out) -> task<> {
+        event gate;
+        auto look = [](event& e, std::string& to) -> task<> {
+          for (int i = 0; i < 3; ++i) co_await sleep_for(1ms);
+          to = dump_tasks();
+          e.set();
+        };
+        co_await when_all(further_in(gate), with_timeout(1h, hold_on(gate)), look(gate, out));
+      }(text));
+      CHECK(count(text, "hold_on (") == 2);
+      CHECK(count(text, "further_in (") == 1);
+      CHECK(count(text, "waits for event::wait") == 2);
+      CHECK(has(text, "first waited "));
+      CHECK(has(text, " left"));
+      CHECK(has(text, ": runs, or is ready to"));
+    });
+  }
+
+  TEST_CASE("a wait without a frame of the user's is shown below who awaits it") {
+    on_both([](const run_options& options) {
+      std::string text;
+      run(options, [](std::string& out) -> task<> {
+        event gate;
+        auto look = [](event& e, std::string& to) -> task<> {
+          co_await sleep_for(1ms);
+          to = dump_tasks();
+          e.set();
+        };
+        co_await when_all(gate.wait(), look(gate, out));
+      }(text));
+      CHECK(has(text, "one of them: waits for event::wait"));
+    });
+  }
+
+  TEST_CASE("an operation of the ring is shown with the worker whose ring it is in") {
+    on_both([](const run_options& options) {
+      std::string text;
+      run(options, [](std::string& out) -> task<> {
+        tcp_listener listener = tcp_listener::bind("127.0.0.1:0");
+        auto server = [](tcp_listener& l) -> task<> { (void)co_await l.accept(); };
+        auto look = [](tcp_listener& l, std::string& to) -> task<> {
+          co_await sleep_for(1ms);
+          to = dump_tasks();
+          const tcp_stream client = co_await tcp_stream::connect(l.local_endpoint());
+        };
+        co_await when_all(server(listener), look(listener, out));
+      }(text));
+      CHECK(has(text, "waits for tcp_listener::accept, of worker "));
+    });
+  }
+
+  TEST_CASE("another thread asks a loop and a pool that run, and a loop that doesn't") {
+    event gate;
+    event_loop loop;
+    thread_pool pool({.workers = 2});
+    const auto keep = [](event& e, std::atomic<int>& begun) -> task<> {
+      const work_guard guard;
+      auto waiter = hold_on(e);
+      ++begun;
+      co_await std::move(waiter);
+    };
+    std::atomic<int> begun = 0;
+    std::thread one([&] { loop.run(keep(gate, begun)); });
+    std::thread two([&] { pool.run(keep(gate, begun)); });
+    while (begun != 2) std::this_thread::yield();
+    // They may not have come to the wait yet.
+    while (!has(dump_tasks(loop), "waits for event::wait")) std::this_thread::yield();
+    while (!has(dump_tasks(pool), "waits for event::wait")) std::this_thread::yield();
+    gate.set();
+    one.join();
+    two.join();
+    CHECK(dump_tasks(pool).empty());
+    CHECK_THROWS_AS((void)dump_tasks(loop), std::system_error);
+    CHECK_THROWS_AS((void)dump_tasks(), std::system_error);
+  }
+
+  TEST_CASE("a signal of .dump_on writes the tasks to standard error, each time it comes") {
+    for (const unsigned workers : {1u, 2u}) {
+      const tests::child_end end = tests::in_child([workers] {
+        run({.workers = workers, .dump_on = {SIGQUIT}}, []() -> task<> {
+          event never;
+          auto body = [&never](task_group& group) -> task<> {
+            group.spawn(hold_on, std::ref(never));
+            for (int i = 0; i < 2; ++i) {
+              co_await sleep_for(2ms);
+              std::raise(SIGQUIT);
+              co_await sleep_for(20ms);
+            }
+            group.cancel();
+          };
+          co_await with_task_group(body);
+        }());
+        return 0;
+      });
+      CHECK(end.exited_with(0));
+      CHECK(count(end.said, "weft: the tasks of this run:") == 2);
+      CHECK(count(end.said, "hold_on (") == 2);
+    }
+  }
+
+  TEST_CASE("looking at a pool whose tasks come and go disturbs nobody") {
+    thread_pool pool({.workers = 2});
+    event gate;
+    std::atomic<bool> over = false;
+    std::thread runner([&] {
+      pool.run([](std::atomic<bool>& end, event& e) -> task<> {
+        auto body = [&end, &e](task_group& group) -> task<> {
+          for (int i = 0; i < 8; ++i) group.spawn(churn, std::ref(end), std::ref(e));
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(over, gate));
+    });
+    std::size_t seen = 0;
+    for (int looks = 0; looks < 300 || seen == 0; ++looks) seen += dump_tasks(pool).size();
+    over = true;
+    runner.join();
+    CHECK(seen != 0);
+  }
+}
