@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """echo_server_test.py ECHO_SERVER: it echoes what our client and a plain socket send, on a loop and
-on a pool, and refuses what it cannot do with a message and exit code 1."""
+on a pool, ends by a signal with exit code 0, and refuses what it cannot do with a message and exit
+code 1."""
 
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -64,6 +66,18 @@ def check_plain_socket(server):
         assert peer.recv(1) == b"", "the server closes when its client has"
 
 
+def check_signals(workers):
+    for number in signal.SIGINT, signal.SIGTERM:
+        with running_server("--workers", workers) as server:
+            with socket.create_connection((server.host, int(server.port)), timeout=60) as peer:
+                peer.sendall(b"here")
+                assert peer.recv(4) == b"here"  # its task waits for more
+                server.process.send_signal(number)
+                assert server.process.wait(timeout=60) == 0
+                assert server.process.stdout.read() == "stopped, every connection is closed\n"
+                assert peer.recv(1) == b"", "the server has closed the connection"
+
+
 def check_failures():
     with running_server() as server:
         port = server.port
@@ -97,6 +111,7 @@ def main():
             check_client(server, 30, 40, 64, 2)
             check_client(server, 2, 2, 3_000_000, 1)  # larger than what sockets buffer
             assert server.process.poll() is None
+        check_signals(workers)
     if has_ipv6():
         with running_server("--host", "[::1]") as server:
             check_client(server, 2, 10, 100, 1)
