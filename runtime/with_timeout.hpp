@@ -137,7 +137,7 @@ private:
 template <class A>
 auto limited(time_limit limit, A&& awaitable) {
   if constexpr (quiet_operation<A>)
-    return limited_operation<A>(limit, std::move(awaitable));
+    return limited_operation<A>(limit, std::forward<A>(awaitable));
   else
     return run_limited<value_of<A>>(limit, to_task(std::forward<A>(awaitable)));
 }
