@@ -48,11 +48,12 @@ public:
   /// Whether it is known what the receiver gets; queues `self` when it isn't.
   bool settled(listed_waiter* self) noexcept {
     const std::lock_guard guard(lock);
-    if (!sender_gone_ && self != nullptr) {
+    const bool known = sender_gone_ || receiver_gone_;
+    if (!known && self != nullptr) {
       WEFT_ASSERT(receiver_.empty(), "two tasks await the same oneshot_receiver: one has to");
       receiver_.push(*self);
     }
-    return sender_gone_;
+    return known;
   }
 
   spin_lock lock;
@@ -170,6 +171,10 @@ public:
   [[nodiscard]] detail::oneshot_receive<T> receive() const noexcept {
     return detail::oneshot_receive<T>(*state_);
   }
+
+  /// Refuses what was not sent before: a send from now on gives false. Whether there was one,
+  /// receive() and try_receive() tell at once.
+  void close() const noexcept { state_->drop_receiver(); }
 
   /// Without waiting: nullopt when there is nothing, or nothing yet.
   [[nodiscard]] std::optional<T> try_receive() const noexcept {

@@ -8,6 +8,8 @@
 #include "weft/runtime/group_state.hpp"
 #include "weft/runtime/join_handle.hpp"
 #include "weft/runtime/task.hpp"
+#include "weft/runtime/task_status.hpp"
+#include "weft/runtime/yield.hpp"
 
 #include <cerrno>
 #include <concepts>
@@ -28,6 +30,9 @@ namespace detail {
 
 template <class R, class Body>
 task<R> run_group(task_group_options options, Body body);
+
+template <class T, class Call>
+task<T> start_child(task_group& group, Call call);
 
 template <class Body>
 using group_value_t = typename std::invoke_result_t<Body&, task_group&>::value_type;
@@ -137,6 +142,31 @@ public:
     for (std::size_t i = 0; i < count; ++i) (void)spawn(fn);
   }
 
+  /// Starts `fn(status, args...)` as a child of this group and waits until it says that it is
+  /// ready, by `status.started(value)`: `const auto port = co_await group.start(serve, address);`
+  ///
+  /// Shape:    fn takes a task_status<T>& first (spelled out, not auto) and returns a task<>;
+  ///           otherwise as spawn. On g++ 12 a temporary lambda's captures are trivially
+  ///           destructible.
+  /// Returns:  the value that the child gave. From then on it is a child like any other.
+  /// Errors:   what escapes the child before: it is the caller's failure then, not the group's.
+  ///           broken_pipe when the child ends without a word, operation_canceled when it alone
+  ///           was cancelled. `cancelled`: the child is cancelled too, and the group joins it;
+  ///           under a stopped scope nothing is started.
+  /// Thread:   any worker that runs the body or a child.
+  /// Lifetime: what fn takes by reference outlives the group. With max_concurrency the child waits
+  ///           for its turn, and a child that starts others has to leave them one.
+  /// Cost:     four frames and one allocation.
+  template <class F, class... Args>
+  auto start(F&& fn, Args&&... args) -> task<detail::status_value_t<std::decay_t<F>>> {
+    static_assert(detail::safe_as_temporary<F>,
+                  "weft: name the lambda first (auto serve = [...]; co_await group.start(serve)): "
+                  "g++ 12 destroys the captures of a temporary lambda twice in a co_await");
+    using call = detail::bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+    return detail::start_child<detail::status_value_t<std::decay_t<F>>, call>(
+        *this, call(std::forward<F>(fn), std::forward<Args>(args)...));
+  }
+
   /// Cancels the body and every child; with_task_group returns normally when they have ended.
   ///
   /// Thread:   any, any number of times. Outside the body and its children the caller makes sure
@@ -213,6 +243,41 @@ task<R> run_group(task_group_options options, Body body) {
                               "with_task_group: cancelled before its body returned a value");
   }
   if constexpr (!std::is_void_v<R>) co_return returned.take();
+}
+
+template <class T, class Call>
+task<T> start_child(task_group& group, Call call) {
+  own_promise own;
+  promise_base& self = co_await own;
+  auto refused = yield();
+  if (strand_of(self).stop_requested()) co_await refused;  // throws
+  oneshot_ends<start_outcome<T>> ends = oneshot<start_outcome<T>>();
+  const join_handle<void> child =
+      group.spawn(&run_starting<T, Call>, std::move(call), task_status<T>(std::move(ends.sender)));
+  std::optional<start_outcome<T>> said;
+  try {
+    oneshot_receive<start_outcome<T>> receiving = ends.receiver.receive();
+    said = co_await receiving;
+  } catch (const cancelled&) {
+    ends.receiver.close();
+    said = ends.receiver.try_receive();
+    if (!said) {
+      child.cancel();
+      throw;
+    }
+  }
+  if (said && said->failure != nullptr && !is_cancelled(said->failure))
+    std::rethrow_exception(said->failure);
+  if (!said || said->failure != nullptr) {
+    // A stop may reach this strand by way of the child that it ends.
+    if (strand_of(self).stop_is_under_way()) throw cancelled();
+    if (said)
+      throw std::system_error(std::error_code(ECANCELED, std::system_category()),
+                              "task_group::start: the child was cancelled");
+    throw std::system_error(std::make_error_code(std::errc::broken_pipe),
+                            "task_group::start: the child ended without saying that it started");
+  }
+  if constexpr (!std::is_void_v<T>) co_return *std::move(said->value);
 }
 
 }  // namespace detail

@@ -91,6 +91,33 @@ weft::task<bool> handles() {
   co_return sum == 15;
 }
 
+weft::task<> listen(weft::task_status<counted>& status, std::string address, counted c) {
+  co_await weft::yield();
+  status.started(counted(static_cast<int>(address.size()) + c.number));
+  co_await weft::sleep_for(1h);
+}
+
+weft::task<bool> started() {
+  int sum = 0;
+  co_await weft::with_task_group([&](weft::task_group& g) -> weft::task<> {
+    sum += (co_await g.start(listen, std::string("an address"), counted(1))).number;
+    auto named = [c = counted(2), text = std::string("a text that lies on the heap")](
+                     weft::task_status<std::string>& status) -> weft::task<> {
+      status.started(text);
+      co_return;
+    };
+    const std::string said = co_await g.start(named);
+    sum += static_cast<int>(said.size());
+    co_await g.start([&sum](weft::task_status<>& status) -> weft::task<> {
+      ++sum;
+      status.started();
+      co_return;
+    });
+    g.cancel();
+  });
+  co_return sum == 11 + 28 + 1;
+}
+
 weft::task<> fail_when(weft::event& begun, std::string why, counted) {
   co_await begun.wait();
   throw std::runtime_error(why);
@@ -190,6 +217,7 @@ constexpr spelling spellings[] = {
     {"all_of_an_array", all_of_an_array},
     {"group", group},
     {"handles", handles},
+    {"started", started},
     {"failures", failures},
     {"events", events},
     {"workers", workers},

@@ -175,4 +175,23 @@ TEST_SUITE("runtime/oneshot") {
     });
     CHECK(said.find("this oneshot_sender has sent its value") != std::string::npos);
   }
+
+  TEST_CASE("a closed receiver refuses what comes, and has what came before") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto early = oneshot<std::string>();
+        CHECK(early.sender.send("early"));
+        early.receiver.close();
+        CHECK(early.receiver.try_receive() == "early");
+        auto late = oneshot<std::string>();
+        late.receiver.close();
+        CHECK(late.sender.receiver_gone());
+        std::string kept = "kept";
+        CHECK_FALSE(late.sender.send(std::move(kept)));
+        CHECK(kept == "kept");
+        const std::optional<std::string> nothing = co_await late.receiver.receive();
+        CHECK_FALSE(nothing.has_value());
+      }());
+    });
+  }
 }
