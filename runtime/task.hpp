@@ -116,6 +116,20 @@ struct task_access {
   }
 };
 
+/// A task's end without its outcome: the awaiting coroutine looks at that itself.
+struct ended_task : operation_tag {
+  explicit ended_task(promise_base& p) noexcept : child(&p) {}
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+    return promise->call(*child);
+  }
+  void await_resume() const noexcept {}
+
+  promise_base* child;
+  promise_base* promise = nullptr;
+};
+
 template <class T>
 class task_awaiter {
 public:

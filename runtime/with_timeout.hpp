@@ -34,20 +34,6 @@ time_limit limit_of(std::chrono::time_point<Clock, Duration> t) noexcept {
     return limit_of(t - Clock::now());
 }
 
-/// A task's end without its outcome: the awaiting coroutine looks at that itself.
-struct ended_task : operation_tag {
-  explicit ended_task(promise_base& p) noexcept : child(&p) {}
-
-  bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    return promise->call(*child);
-  }
-  void await_resume() const noexcept {}
-
-  promise_base* child;
-  promise_base* promise = nullptr;
-};
-
 /// Turns a `cancelled` that the deadline has caused into a timeout_error; rethrows everything else.
 [[noreturn, gnu::cold]] void throw_timed_out(const std::exception_ptr& e, const time_limit& limit);
 

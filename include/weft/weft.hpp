@@ -10,6 +10,7 @@
 #include "weft/io/serve.hpp"
 #include "weft/io/signal_set.hpp"
 #include "weft/io/tcp.hpp"
+#include "weft/runtime/as_completed.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/async_generator.hpp"
 #include "weft/runtime/auto_reset_event.hpp"

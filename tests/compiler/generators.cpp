@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 using weft::tests::counted;
 
@@ -130,6 +131,22 @@ weft::task<int> merged() {
   co_return sum - 8;
 }
 
+weft::task<counted> ends_with(counted c, std::string s) {
+  co_await weft::yield();
+  co_return counted(s == text ? c.number : 1000);
+}
+
+weft::task<int> completed() {
+  int sum = 0;
+  auto add = [&sum](counted c) { sum += c.number; };
+  co_await weft::for_each(
+      weft::as_completed(ends_with(counted(1), text), ends_with(counted(2), text)), add);
+  std::vector<weft::task<counted>> tasks;
+  for (int i = 0; i < 5; ++i) tasks.push_back(ends_with(counted(1), text));
+  co_await weft::for_each(weft::as_completed(std::move(tasks)) | weft::take(3), add);
+  co_return sum - 5;
+}
+
 template <class F>
 bool passes(const char* name, unsigned workers, F f) {
   const int n = weft::run({.workers = workers}, f());
@@ -150,6 +167,7 @@ int main() {
     CASE(closed);
     CASE(through_a_pipeline);
     CASE(merged);
+    CASE(completed);
   }
   return ok ? 0 : 1;
 }

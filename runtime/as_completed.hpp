@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// as_completed: the values of several tasks, each as soon as it is there. Each task runs as a child
+// of a scope that belongs to the generator's frame, as in merge.hpp, and says by a channel that it
+// has ended; its outcome stays in its own frame until the generator's consumer asks for it.
+
+#include "weft/runtime/async_generator.hpp"
+#include "weft/runtime/channel.hpp"
+#include "weft/runtime/child.hpp"
+#include "weft/runtime/group_state.hpp"
+#include "weft/runtime/to_task.hpp"
+#include "weft/runtime/when_all.hpp"
+
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace weft {
+
+namespace detail {
+
+/// The end of a child's body, by whose name the recorder knows the child.
+struct ended_body : ended_task {
+  using ended_task::ended_task;
+
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
+    std::coroutine_handle<> next = ended_task::await_suspend(h);
+    current_worker()->switch_task(*child);
+    return next;
+  }
+};
+
+/// Runs a task to its end, whatever that is, and then sends its index.
+inline child<void> run_indexed(promise_base* body, std::size_t index,
+                               channel_sender<std::size_t>* to) {
+  ended_body ended(*body);
+  co_await ended;
+  (void)to->try_send(index);  // there is room for all
+}
+
+template <class T>
+async_generator<value_or_monostate<T>> completed(std::vector<task<T>> tasks) {
+  own_promise own;
+  promise_base& self = co_await own;
+  auto closing = this_generator::needs_close();
+  co_await closing;
+  channel_ends<std::size_t> ended = channel<std::size_t>(tasks.size());
+  group_state running(strand_of(self).home(), nullptr, task_group_options{});
+  std::exception_ptr failed;
+  try {
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const child<void> c = run_indexed(&task_access::promise(tasks[i]), i, &ended.sender);
+      c.promise->start(running);
+    }
+    for (std::size_t left = tasks.size(); left != 0; --left) {
+      channel_receive<std::size_t> receiving = ended.receiver.receive();
+      const std::optional<std::size_t> index = co_await receiving;
+      task<T> first = std::move(tasks[*index]);
+      value_or_monostate<T> value = take_value(task_access::finished(first));
+      co_yield std::move(value);
+    }
+  } catch (...) {
+    failed = std::current_exception();
+    running.request_stop();
+  }
+  scope_join join(running);
+  co_await join;
+  if (failed != nullptr) std::rethrow_exception(failed);
+}
+
+}  // namespace detail
+
+/// The values of all tasks, in the order in which they are there.
+///
+/// Shape:    tasks of one type of values.
+/// Returns:  a generator of as many values, std::monostate for void. The tasks start with the first
+///           next(). It has to be consumed to its end, by for_each, or closed; else destroying it
+///           aborts with its name.
+/// Errors:   what escapes a task comes out of the next() whose turn it is: then, as when a next()
+///           is cancelled or the generator is closed, the others are cancelled and joined, and it
+///           has ended. Let the tasks give result<T> where the others are to go on.
+/// Thread:   the tasks run on a pool at the same time; they do not inherit the scope of whoever
+///           awaits next().
+/// Lifetime: owns the tasks; the frame of each goes when its value has been taken.
+/// Cost:     one frame, and one for each task; two allocations for the channel.
+template <class T>
+[[nodiscard]] async_generator<detail::value_or_monostate<T>>
+as_completed(std::vector<task<T>> tasks) {
+  static_assert(!std::is_reference_v<T>,
+                "weft: a task's frame goes when its value was taken: let the tasks give pointers");
+  return detail::completed<T>(std::move(tasks));
+}
+
+/// The same for a few tasks, operations or join_handles that give the same type:
+/// `as_completed(ask(near), ask(far))`.
+template <class First, class... More>
+  requires(std::same_as<detail::value_of<First>, detail::value_of<More>> && ...)
+[[nodiscard]] auto as_completed(First&& first, More&&... more) {
+  std::vector<task<detail::value_of<First>>> tasks;
+  tasks.reserve(1 + sizeof...(more));
+  tasks.push_back(detail::to_task(std::forward<First>(first)));
+  (tasks.push_back(detail::to_task(std::forward<More>(more))), ...);
+  return as_completed(std::move(tasks));
+}
+
+}  // namespace weft
