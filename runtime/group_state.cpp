@@ -10,7 +10,10 @@
 namespace weft::detail {
 
 void group_state::failed(const std::exception_ptr& e) noexcept {
-  if (stop_is_under_way() && is_cancelled(e)) return;
+  if (stop_is_under_way() && is_cancelled(e)) {
+    cut_off_.store(true, std::memory_order_relaxed);  // relaxed: read after the join
+    return;
+  }
   {
     const std::lock_guard guard(lock_);
     if (first_ == nullptr) {

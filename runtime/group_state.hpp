@@ -8,6 +8,7 @@
 #include "weft/runtime/spin_lock.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -97,12 +98,17 @@ public:
   promise_base* opener() const noexcept { return opener_; }
   /// The first failure. Thread: whoever joined it.
   const std::exception_ptr& first_failure() const noexcept { return first_; }
+  /// Whether a stop kept anyone from coming to its end. Thread: whoever joined it.
+  bool cut_off() const noexcept {
+    return cut_off_.load(std::memory_order_relaxed);  // relaxed: S2 has handed it over
+  }
 
 private:
   promise_base* const opener_;
   group_failures* const others_ = nullptr;
   const std::size_t running_max_ = 0;
   const bool fail_fast_ = true;
+  std::atomic<bool> cut_off_{false};
   spin_lock lock_;
   // Guarded by lock_ until the scope is empty.
   std::exception_ptr first_;

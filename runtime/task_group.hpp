@@ -214,7 +214,7 @@ task<R> run_group(task_group_options options, Body body) {
   group_state& state = group.state_;
   line.open(state);
   outcome<R> returned;
-  bool has_value = false;
+  [[maybe_unused]] bool has_value = false;
   std::exception_ptr stopped;
   try {
     task<R> running = body(group);
@@ -236,13 +236,17 @@ task<R> run_group(task_group_options options, Body body) {
   state.unlink();
   line.close(state);
   if (state.first_failure() != nullptr) std::rethrow_exception(state.first_failure());
-  if (!has_value) {
-    if (line.stop_is_under_way()) std::rethrow_exception(stopped);
-    if constexpr (!std::is_void_v<R>)
+  // What a stop from outside cut off, the body or a child, is not passed off as done.
+  if (state.cut_off() && line.stop_is_under_way()) {
+    if (stopped != nullptr) std::rethrow_exception(stopped);
+    throw cancelled();
+  }
+  if constexpr (!std::is_void_v<R>) {
+    if (!has_value)
       throw std::system_error(std::error_code(ECANCELED, std::system_category()),
                               "with_task_group: cancelled before its body returned a value");
+    co_return returned.take();
   }
-  if constexpr (!std::is_void_v<R>) co_return returned.take();
 }
 
 template <class T, class Call>

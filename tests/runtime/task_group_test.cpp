@@ -606,6 +606,41 @@ TEST_SUITE("runtime/task_group") {
     });
   }
 
+  TEST_CASE("a cancel from outside passes through a group whose children alone it has cut off") {
+    on_both([](const run_options& options) {
+      int went_on = 0;
+      int absorbed = 0;
+      run(options, [](int& on, int& own) -> task<> {
+        auto outer = [&](task_group& g) -> task<> {
+          auto works = [&]() -> task<> {
+            auto all = [](task_group& h) -> task<int> {
+              h.spawn([]() -> task<> { co_await sleep_for(1h); });
+              co_return 1;  // that is not all of the group's work
+            };
+            (void)co_await with_task_group(all);
+            ++on;
+          };
+          auto stops_itself = [&]() -> task<> {
+            auto all = [](task_group& h) -> task<int> {
+              h.spawn([]() -> task<> { co_await sleep_for(1h); });
+              h.cancel();
+              co_return 1;
+            };
+            own += co_await with_task_group(all);
+          };
+          g.spawn(works);
+          const auto absorbing = g.spawn(stops_itself);
+          co_await sleep_for(1ms);
+          while (!absorbing.done()) co_await yield();
+          g.cancel();
+        };
+        co_await with_task_group(outer);
+      }(went_on, absorbed));
+      CHECK(went_on == 0);
+      CHECK(absorbed == 1);
+    });
+  }
+
   TEST_CASE("on a pool a cancel takes effect while the task that asked for it computes") {
     const tests::nothing_left_behind guard;
     std::atomic<int> cancels = 0;
