@@ -2,6 +2,7 @@
 // Cancel against completion, for everything that a task can wait for here, in every order. What is
 // granted once is received once: by the waiter, or, when that was cancelled, by whoever comes next.
 #include "support/both_schedulers.hpp"
+#include "support/cancel_histories.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/auto_reset_event.hpp"
 #include "weft/runtime/channel.hpp"
@@ -26,12 +27,13 @@
 
 using namespace weft;
 using namespace std::chrono_literals;
+using tests::many_races;
 using tests::on_both;
+using tests::one_history;
+using tests::order;
+using tests::yield_a_little;
 
 namespace {
-
-// A rig holds one thing to wait for: wait() is true when it was granted and false when cancelled;
-// grant() grants it once; left_over() says whether a grant lies there that nobody has received.
 
 struct event_rig {
   void start(task_group&) {}
@@ -180,6 +182,7 @@ struct rendezvous_rig {
   }
   /// A receiver takes the value of a sender who waits; without one there is nothing to grant yet.
   void grant() { open = !ends.receiver.try_receive().has_value(); }
+  bool needs_grant() const { return open; }
   bool left_over() const { return open; }
 
   channel_ends<std::string> ends = channel<std::string>(0);
@@ -187,6 +190,8 @@ struct rendezvous_rig {
 };
 
 struct join_rig {
+  static constexpr bool once = true;
+
   void start(task_group& g) {
     handle.emplace(g.spawn(
         [](event& e) -> task<int> {
@@ -207,130 +212,6 @@ struct join_rig {
   std::optional<join_handle<int>> handle;
   bool taken = false;
 };
-
-enum class order { stop_before, stop_while_waiting, grant_then_stop, stop_then_grant, stop_after };
-
-task<> yield_a_little(int times) {
-  for (int i = 0; i < times; ++i) {
-    (void)co_await as_result(yield());
-  }
-}
-
-struct outcome_of_wait {
-  std::atomic<int> resumes = 0;
-  std::atomic<bool> granted = false;
-};
-
-template <class Rig>
-task<> wait_once(Rig& rig, outcome_of_wait& out) {
-  const bool granted = co_await rig.wait();
-  out.granted = granted;
-  ++out.resumes;
-}
-
-/// A rendezvous grants nothing while nobody waits: tries once more.
-template <class Rig>
-task<> yield_until_resumed(Rig& rig, const outcome_of_wait& out) {
-  while (out.resumes == 0) {
-    if constexpr (std::is_same_v<Rig, rendezvous_rig>) {
-      if (rig.open) rig.grant();
-    }
-    co_await yield();
-  }
-}
-
-template <class Rig>
-task<> act_in_order(order o, Rig& rig, outcome_of_wait& out, task_group& g) {
-  if (o == order::stop_before) g.cancel();
-  g.spawn(wait_once<Rig>, std::ref(rig), std::ref(out));
-  co_await yield_a_little(20);
-  if (o == order::grant_then_stop) rig.grant();
-  if (o == order::stop_after) {
-    rig.grant();
-    co_await yield_until_resumed(rig, out);
-  }
-  g.cancel();
-  if (o == order::stop_then_grant) rig.grant();
-}
-
-/// After any history: what was granted and not received is there, and a new waiter gets through.
-template <class Rig>
-void check_nothing_lost(Rig& rig, const outcome_of_wait& out, bool was_granted) {
-  CHECK(out.resumes == 1);
-  const bool left = rig.left_over();
-  if (was_granted) {
-    CHECK(left != out.granted);
-  } else {
-    CHECK_FALSE(out.granted);
-    CHECK_FALSE(left);
-  }
-}
-
-template <class Rig>
-task<> one_history(order o) {
-  Rig rig;
-  outcome_of_wait out;
-  auto outer = [&](task_group& g) -> task<> {
-    rig.start(g);
-    auto inner = [&](task_group& waiting) -> task<> { return act_in_order(o, rig, out, waiting); };
-    co_await with_task_group(inner);
-    const bool was_granted = o != order::stop_before && o != order::stop_while_waiting;
-    check_nothing_lost(rig, out, was_granted);
-    if (o == order::stop_after) CHECK(out.granted);
-    // On a pool the waiter may have come after the stop.
-    if (o == order::grant_then_stop && !detail::current_worker()->shared) CHECK(out.granted);
-    if constexpr (!std::is_same_v<Rig, join_rig>) {
-      // The next waiter is served, whatever became of the one before.
-      outcome_of_wait next;
-      const bool left = rig.left_over();
-      auto once_more = [&](task_group& second) -> task<> {
-        second.spawn(wait_once<Rig>, std::ref(rig), std::ref(next));
-        co_await yield_a_little(20);
-        if (!left) rig.grant();
-        co_await yield_until_resumed(rig, next);
-        second.cancel();
-      };
-      co_await with_task_group(once_more);
-      CHECK(next.granted);
-    } else {
-      rig.grant();
-    }
-  };
-  co_await with_task_group(outer);
-}
-
-/// A stop and a grant from two tasks at once, the one or the other a few steps ahead.
-template <class Rig>
-task<> one_race(int stop_delay, int grant_delay) {
-  Rig rig;
-  outcome_of_wait out;
-  auto outer = [&](task_group& g) -> task<> {
-    rig.start(g);
-    auto inner = [&](task_group& waiting) -> task<> {
-      waiting.spawn(wait_once<Rig>, std::ref(rig), std::ref(out));
-      waiting.spawn(
-          [](task_group& group, int delay) -> task<> {
-            co_await yield_a_little(delay);
-            group.cancel();
-          },
-          std::ref(waiting), stop_delay);
-      waiting.spawn(
-          [](Rig& r, int delay) -> task<> {
-            co_await yield_a_little(delay);
-            r.grant();
-          },
-          std::ref(rig), grant_delay);
-      co_return;
-    };
-    co_await with_task_group(inner);
-    if constexpr (!std::is_same_v<Rig, rendezvous_rig>) {
-      check_nothing_lost(rig, out, true);
-    } else {
-      CHECK(out.resumes == 1);
-    }
-  };
-  co_await with_task_group(outer);
-}
 
 }  // namespace
 
@@ -370,13 +251,7 @@ TEST_SUITE("runtime/cancel") {
 
   TEST_CASE_TEMPLATE("a stop that races with a grant loses nothing and resumes once", Rig,
                      WAITS_FOR, rendezvous_rig) {
-    on_both([](const run_options& options) {
-      run(options, []() -> task<> {
-        for (int i = 0; i < 300; ++i) {
-          co_await one_race<Rig>(i % 4, i / 4 % 4);
-        }
-      }());
-    });
+    on_both([](const run_options& options) { run(options, many_races<Rig>(300)); });
   }
 
   TEST_CASE("a sleep is cancelled before it begins and while it lasts") {
