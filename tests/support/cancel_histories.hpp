@@ -6,7 +6,8 @@
 //   void grant()               grants it once
 //   bool left_over()           whether a grant lies there that nobody has received
 // and, where it is not like a semaphore,
-//   bool needs_grant()         a grant that met nobody is none: it is tried again while this is true
+//   task<> prepare()           is awaited first of all, under no scope that is stopped
+//   bool needs_grant()         a grant that met nobody is none: it is tried again while this holds
 //   static constexpr bool once         it can be waited for a single time
 //   static constexpr bool by_kernel    a grant arrives later: a stop after it may still come first
 //   static constexpr bool not_stopped  a wait that has begun is not ended by a stop
@@ -122,8 +123,18 @@ task<> check_next_waiter(Rig& rig) {
 }
 
 template <class Rig>
+task<> prepare(Rig& rig) {
+  if constexpr (requires { rig.prepare(); }) {
+    co_await rig.prepare();
+  } else {
+    co_return;
+  }
+}
+
+template <class Rig>
 task<> one_history(order o) {
   Rig rig;
+  co_await prepare(rig);
   outcome_of_wait out;
   auto outer = [&](task_group& g) -> task<> {
     rig.start(g);
@@ -148,6 +159,7 @@ task<> one_history(order o) {
 template <class Rig>
 task<> one_race(int stop_delay, int grant_delay) {
   Rig rig;
+  co_await prepare(rig);
   outcome_of_wait out;
   auto outer = [&](task_group& g) -> task<> {
     rig.start(g);
@@ -189,6 +201,7 @@ template <class Rig>
 task<> histories_of_what_ends(int races) {
   for (int delay = -2; delay < races; ++delay) {
     Rig rig;
+    co_await prepare(rig);
     outcome_of_wait out;
     auto body = [&](task_group& g) -> task<> {
       if (delay == -2) g.cancel();
@@ -211,6 +224,7 @@ template <class Rig>
 task<> histories_of_what_lasts() {
   for (const int delay : {-1, 0, 1, 20}) {
     Rig rig;
+    co_await prepare(rig);
     outcome_of_wait out;
     auto body = [&](task_group& g) -> task<> {
       if (delay < 0) g.cancel();
