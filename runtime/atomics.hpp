@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The atomics policy: which `atomic` the lock-free parts of the library are written with.
-//
-// A part that shares memory without a lock is a template on a policy like std_atomics below, so
-// that a test can drive the very same code with atomics that explore interleavings and stale
-// reads (tests/support/explore). Code of the library itself never names another policy.
+// What the parts of the library are written with that threads share, so that a test can drive the
+// very same code with atomics that explore interleavings and stale reads (tests/support/explore).
+// There are two ways in:
+//   - A lock-free part is a template on a policy like std_atomics. Code of the library itself never
+//     names another policy.
+//   - Locks, strands, scopes and what tasks wait for in each other say `atomic`, `plain` and
+//     `wait_briefly`. A test builds them a second time, with another header in the place of this.
 
 #include <atomic>
 #include <cstddef>
@@ -21,5 +23,15 @@ struct std_atomics {
   template <class U>
   using atomic = std::atomic<U>;
 };
+
+template <class U>
+using atomic = std::atomic<U>;
+
+/// A variable that several threads use one after the other: a lock or a hand-over orders them.
+template <class U>
+using plain = U;
+
+/// Between two looks at an atomic that another thread is about to change; `looks` of them so far.
+void wait_briefly(int looks) noexcept;
 
 }  // namespace weft::detail

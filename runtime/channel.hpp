@@ -48,7 +48,7 @@ public:
 
 private:
   channel_state<T>* channel_;
-  bool withdrawn_ = false;
+  plain<bool> withdrawn_ = false;
 };
 
 enum class send_state : unsigned char { unsent, sent, closed };
@@ -61,8 +61,8 @@ class channel_send;
 template <class T>
 struct channel_sender_waiter : listed_waiter {
   using listed_waiter::listed_waiter;
-  T* value = nullptr;
-  send_state state = send_state::unsent;
+  plain<T*> value = nullptr;
+  plain<send_state> state = send_state::unsent;
 };
 
 template <class T, class Held>
@@ -100,7 +100,7 @@ public:
 private:
   channel_state<T>* channel_;
   Held held_;
-  bool withdrawn_ = false;
+  plain<bool> withdrawn_ = false;
 };
 
 /// What both ends share. Guarded by the lock: everything but `capacity`.
@@ -221,10 +221,10 @@ private:
 
   const std::unique_ptr<slot[]> slots_;
   const std::size_t capacity_;
-  std::size_t first_ = 0;
-  std::size_t count_ = 0;
-  std::size_t sender_count_ = 0;
-  bool closed_ = false;
+  plain<std::size_t> first_ = 0;
+  plain<std::size_t> count_ = 0;
+  plain<std::size_t> sender_count_ = 0;
+  plain<bool> closed_ = false;
   waiter_list senders_;    // only while the slots are full
   waiter_list receivers_;  // only while the slots are empty
 };

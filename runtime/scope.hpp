@@ -15,6 +15,7 @@
 //       sees the flag.
 //   S2: the decrement to zero (acq_rel) -> whoever joined reads what the children wrote.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/spin_lock.hpp"
 #include "weft/runtime/strand.hpp"
@@ -97,15 +98,15 @@ private:
   const empty_fn on_empty_;
   const bool shared_;
   bool shield_ = false;
-  std::int64_t deadline_ns_ = no_deadline;
-  cancel_scope* outer_ = nullptr;  // the scope that it was opened in, on the same strand
-  strand* opener_ = nullptr;       // null: opened by a run, not by a strand
+  plain<std::int64_t> deadline_ns_ = no_deadline;
+  plain<cancel_scope*> outer_ = nullptr;  // the scope that it was opened in, on the same strand
+  plain<strand*> opener_ = nullptr;       // null: opened by a run, not by a strand
 
   // Any thread.
-  std::atomic<stop_cause> cause_{stop_cause::none};
-  std::atomic<std::uint64_t> holds_{1};  // the opener's
+  atomic<stop_cause> cause_{stop_cause::none};
+  atomic<std::uint64_t> holds_{1};  // the opener's
   spin_lock lock_;
-  bool opener_visited_ = false;
+  plain<bool> opener_visited_ = false;
   strand_list strands_;  // guarded by lock_: not visited yet
   strand_list visited_;
 };

@@ -18,7 +18,7 @@ protected:
 private:
   friend struct scope_join;
 
-  waiter* joiner_ = nullptr;  // written before the opener's hold is released
+  plain<waiter*> joiner_ = nullptr;  // written before the opener's hold is released
 };
 
 /// Waits until a scope is empty. A stop does not refuse it: it stops what is inside.

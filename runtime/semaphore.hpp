@@ -70,7 +70,7 @@ public:
 
 private:
   semaphore* semaphore_;
-  bool withdrawn_ = false;
+  plain<bool> withdrawn_ = false;
 };
 
 }  // namespace detail
@@ -150,8 +150,8 @@ private:
   }
 
   mutable detail::spin_lock lock_;
-  std::size_t permits_;              // not zero only while nobody waits
-  std::source_location taken_at_{};  // the last permit that was taken; for reports
+  detail::plain<std::size_t> permits_;  // not zero only while nobody waits
+  std::source_location taken_at_{};     // the last permit that was taken; for reports
   detail::waiter_list waiters_;
 };
 

@@ -9,13 +9,15 @@
 // R1: unlock stores false (release) -> lock/try_lock exchange (acquire): hands over what the lock
 // guards.
 
+#include "weft/runtime/atomics.hpp"
+
 #include <atomic>
 
 namespace weft::detail {
 
 class spin_lock {
 public:
-  constexpr spin_lock() noexcept = default;
+  spin_lock() noexcept = default;
   spin_lock(const spin_lock&) = delete;
   spin_lock& operator=(const spin_lock&) = delete;
 
@@ -34,10 +36,10 @@ public:
 private:
   [[gnu::cold, gnu::noinline]] void lock_contended() noexcept;
 
-  std::atomic<bool> locked_{false};
+  atomic<bool> locked_{false};
 };
 
-static_assert(sizeof(spin_lock) == 1);
+static_assert(sizeof(spin_lock) == sizeof(atomic<bool>) && sizeof(std::atomic<bool>) == 1);
 
 /// Locks on a pool only: on an event loop everything that takes the lock is on one thread.
 class lock_if_shared {

@@ -21,6 +21,7 @@
 //
 // Lock order: scope, strand, synchronisation object or ready queue. Nothing is resumed under any.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
@@ -40,8 +41,8 @@ struct operation;
 struct worker;
 
 struct strand_link {
-  strand_link* prev = nullptr;
-  strand_link* next = nullptr;
+  plain<strand_link*> prev = nullptr;
+  plain<strand_link*> next = nullptr;
 };
 
 class strand : private message, private strand_link {
@@ -113,19 +114,19 @@ private:
   static void deliver_cancel(message& m, worker& w) noexcept;
 
   scheduler* home_ = nullptr;
-  cancel_scope* base_ = nullptr;   // whose list it is in
-  cancel_scope* scope_ = nullptr;  // innermost
+  cancel_scope* base_ = nullptr;          // whose list it is in
+  plain<cancel_scope*> scope_ = nullptr;  // innermost
   promise_base* parent_ = nullptr;
-  operation* waiting_ = nullptr;
+  plain<operation*> waiting_ = nullptr;
   std::source_location name_{};  // written before it is linked
   std::int64_t linked_ns_ = 0;   // when it first had to wait
   spin_lock lock_;
   bool shared_ = false;
-  bool wrapped_ = false;        // its root frame is the library's own
-  bool linked_ = false;         // the strand itself
-  bool cancel_posted_ = false;  // the message is on its way to the operation's owner
-  bool completed_ = false;      // ... and the operation has ended meanwhile
-  std::atomic<bool> stopped_alone_{false};
+  bool wrapped_ = false;               // its root frame is the library's own
+  bool linked_ = false;                // the strand itself
+  plain<bool> cancel_posted_ = false;  // the message is on its way to the operation's owner
+  plain<bool> completed_ = false;      // ... and the operation has ended meanwhile
+  atomic<bool> stopped_alone_{false};
 };
 
 /// Circular list of strands; a strand can leave without knowing which list it is in.

@@ -6,6 +6,7 @@
 // one or the other. Grants are told to the waiters after the lock has been let go: nobody is
 // resumed under it.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
@@ -16,9 +17,9 @@ class waiter_list;
 struct listed_waiter : waiter {
   using waiter::waiter;
 
-  waiter_list* list = nullptr;  // null: not queued, or granted
-  listed_waiter* before = nullptr;
-  listed_waiter* behind = nullptr;
+  plain<waiter_list*> list = nullptr;  // null: not queued, or granted
+  plain<listed_waiter*> before = nullptr;
+  plain<listed_waiter*> behind = nullptr;
 };
 
 /// Guarded by the object's lock.
@@ -55,8 +56,8 @@ public:
   }
 
 private:
-  listed_waiter* oldest_ = nullptr;
-  listed_waiter* newest_ = nullptr;
+  plain<listed_waiter*> oldest_ = nullptr;
+  plain<listed_waiter*> newest_ = nullptr;
 };
 
 /// Without the object's lock. The waiters may be gone when this returns.
