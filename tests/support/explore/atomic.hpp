@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -45,6 +46,15 @@ public:
   }
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
+  ~atomic() {
+    engine& e = engine::active();
+    if (e.lenient()) return;
+    for (unsigned t = 0; t != max_threads; ++t) {
+      if (!e.knows(t, touched_[t])) {
+        e.fail("data race: an atomic ends while thread " + std::to_string(t) + " may use it");
+      }
+    }
+  }
 
   U load(std::memory_order order, here where = here::current()) const noexcept {
     engine& e = engine::active();
@@ -54,6 +64,7 @@ public:
     const unsigned age = e.choose_age(static_cast<unsigned>(newest - oldest(e, order)) + 1);
     see(e, newest - age, order);
     const U value = history_[newest - age].value;
+    e.looked_at(changes_, changes_ - age);
     e.trace("load", bits(value), order, age, where);
     return value;
   }
@@ -136,7 +147,7 @@ private:
     if (!e.knows(made_by_, made_at_)) {
       e.fail("data race: an atomic is used by a thread that cannot know that it exists");
     }
-    e.tick();
+    touched_[e.self()] = e.tick();
     return order;
   }
 
@@ -164,6 +175,7 @@ private:
   void append(engine& e, U value, std::memory_order order, clock released) {
     if (releases(order)) released.join(e.now());
     history_.push_back({value, released, {}});
+    ++changes_;
     history_.back().seen[e.self()] = e.now().at[e.self()];
     if (order == std::memory_order_seq_cst) seq_cst_floor_ = history_.size() - 1;
   }
@@ -189,6 +201,8 @@ private:
 
   mutable std::vector<entry> history_;     // in modification order; read entries are marked
   mutable std::size_t seq_cst_floor_ = 0;  // the newest entry that a seq_cst access has touched
+  std::uint32_t changes_ = 0;
+  mutable std::array<std::uint32_t, max_threads> touched_{};
   unsigned made_by_ = 0;
   std::uint32_t made_at_ = 0;
 };

@@ -22,7 +22,10 @@ engine* the_engine = nullptr;
 void engine::switch_to(unsigned index) {
   fiber& from = *fibers_[on_fiber_];
   on_fiber_ = index;
-  if (index != max_threads) self_ = index;
+  if (index != max_threads) {
+    self_ = index;
+    if (scenario_.on_switch_ != nullptr) scenario_.on_switch_(index);
+  }
   from.switch_to(*fibers_[index]);
 }
 
@@ -197,6 +200,16 @@ void engine::block(bool (*ready)(const void*), const void* object) {
   threads_[self_].ready = nullptr;
 }
 
+void engine::spin() {
+  if (lenient_) return;
+  block(
+      [](const void* t) {
+        const auto& thread = *static_cast<const thread_state*>(t);
+        return *thread.looked_at != thread.changes_seen;
+      },
+      &threads_[self_]);
+}
+
 void engine::fail(const std::string& what) {
   if (!lenient_) {
     failed_ = true;
@@ -285,6 +298,7 @@ bool engine::execute(const std::function<void(scenario&)>& set_up) {
   // A failed execution is left where it stands; what its set-up made is cleared away unchecked.
   if (failed_) reset_fibers();
   lenient_ = failed_;
+  if (scenario_.on_switch_ != nullptr) scenario_.on_switch_(0);
   auto* const ended = new scenario(std::move(scenario_));
   scenario_ = {};
   as_thread_0([&] { delete ended; });
@@ -372,6 +386,10 @@ void check(bool ok, const char* what, std::source_location where) {
   if (ok || engine::active().lenient()) return;
   engine::active().fail("check failed at line " + std::to_string(where.line()) + ": " + what);
 }
+
+void fail(const std::string& what) { engine::active().fail(what); }
+
+bool clearing_away() { return engine::active().lenient(); }
 
 void wait_until(const std::function<bool()>& ready) {
   engine& e = engine::active();

@@ -47,7 +47,14 @@ struct result {
 /// What a scenario's set-up says. Whatever these functions share they hold by shared_ptr.
 class scenario {
 public:
-  void thread(std::function<void()> body) { threads_.push_back(std::move(body)); }
+  /// Returns the thread's number, from 1; the set-up and the checks run as thread 0.
+  unsigned thread(std::function<void()> body) {
+    threads_.push_back(std::move(body));
+    return static_cast<unsigned>(threads_.size());
+  }
+  /// Called with the number of a thread whenever that one goes on: to swap what the code under test
+  /// has in thread_local variables.
+  void on_switch(std::function<void(unsigned thread)> swap) { on_switch_ = std::move(swap); }
   /// Called once in an execution, when no thread can go on and some have not ended: it may check
   /// that this is right, and set free those that wait. Without it that state is a deadlock.
   void at_quiescence(std::function<void()> check) { at_quiescence_ = std::move(check); }
@@ -58,6 +65,7 @@ private:
   friend class engine;
   std::vector<std::function<void()>> threads_;
   std::function<void()> at_quiescence_, at_end_;
+  std::function<void(unsigned)> on_switch_;
 };
 
 /// In a build with a sanitizer, which adds nothing to what is explored, at most so many executions
@@ -76,6 +84,12 @@ inline result run_mutant(options how, const mutation& m, const std::function<voi
 
 /// Inside a scenario: fails the execution when `ok` is false.
 void check(bool ok, const char* what, std::source_location where = std::source_location::current());
+
+/// What a failure of the code under test is to the exploration: ends the execution.
+[[noreturn]] void fail(const std::string& what);
+
+/// Whether a failed execution is being cleared away: what it left is not in order.
+bool clearing_away();
 
 /// Inside a scenario: the thread sleeps until `*ready` holds, which only another thread can bring
 /// about. It orders no memory: what is behind it must be handed over by the code under test.
@@ -103,6 +117,12 @@ public:
   unsigned choose_age(unsigned count);
   [[noreturn]] void fail(const std::string& what);
   void block(bool (*ready)(const void*), const void* object);
+  // A thread that spins goes on when the atomic that it has looked at last has changed.
+  void looked_at(const std::uint32_t& changes, std::uint32_t seen) {
+    threads_[self_].looked_at = &changes;
+    threads_[self_].changes_seen = seen;
+  }
+  void spin();
   void trace(const char* what, std::uint64_t value, std::memory_order order, unsigned age,
              const std::source_location& where);
 
@@ -122,6 +142,8 @@ private:
     bool finished = false;
     bool (*ready)(const void*) = nullptr;  // null: can go on
     const void* object = nullptr;
+    const std::uint32_t* looked_at = nullptr;
+    std::uint32_t changes_seen = 0;
   };
   struct decision {
     std::uint32_t chosen, count;

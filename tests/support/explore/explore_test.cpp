@@ -206,6 +206,66 @@ TEST_SUITE("support/explore") {
     CHECK(!publish(release, acquire).failed);
   }
 
+  TEST_CASE("the end of an object is a race with a thread that may use it") {
+    const auto part = [](std::memory_order last) {
+      return run({.name = "part"}, [=](scenario& s) {
+        struct state {
+          std::unique_ptr<atomic<int>> owners = std::make_unique<atomic<int>>(2);
+        };
+        auto st = std::make_shared<state>();
+        for (int i = 0; i != 2; ++i) {
+          s.thread([=] {
+            if (st->owners->fetch_sub(1, last) == 1) st->owners.reset();
+          });
+        }
+      });
+    };
+    CHECK(part(relaxed).failed);
+    CHECK(part(release).failed);
+    const result right = part(acq_rel);
+    CHECK_MESSAGE(!right.failed, right.report);
+    CHECK((right.complete || sanitized()));
+  }
+
+  TEST_CASE("who spins goes on when what it looks at has changed") {
+    const auto spinning = [](bool ends) {
+      return run({.name = "spinning"}, [=](scenario& s) {
+        auto flag = std::make_shared<atomic<int>>(0);
+        s.thread([=] {
+          while (flag->load(relaxed) != 2) engine::active().spin();
+        });
+        s.thread([=] { flag->store(1, relaxed), flag->store(ends ? 2 : 3, relaxed); });
+      });
+    };
+    CHECK(spinning(false).report.find("deadlock") != std::string::npos);
+    const result right = spinning(true);
+    CHECK_MESSAGE(!right.failed, right.report);
+    CHECK((right.complete || sanitized()));
+  }
+
+  TEST_CASE("a scenario is told which thread goes on") {
+    const result r = run({.name = "switches"}, [](scenario& s) {
+      struct state {
+        atomic<int> x{0};
+        unsigned current = 0;
+      };
+      auto st = std::make_shared<state>();
+      s.on_switch([st = st.get()](unsigned thread) { st->current = thread; });
+      for (unsigned i = 1; i != 3; ++i) {
+        const unsigned number = s.thread([=] {
+          for (int n = 0; n != 2; ++n) {
+            check(st->current == i, "it is this one");
+            st->x.fetch_add(1, acq_rel);
+          }
+        });
+        check(number == i, "threads are numbered from 1");
+      }
+      s.at_end([=] { check(st->current == 0, "the checks run as thread 0"); });
+    });
+    CHECK_MESSAGE(!r.failed, r.report);
+    CHECK((r.complete || sanitized()));
+  }
+
   TEST_CASE("a mutex orders and excludes") {
     const auto guarded = [](bool locked) {
       return run({.name = "guarded"}, [=](scenario& s) {
