@@ -28,7 +28,7 @@ bool cancel_scope::stop_is_under_way() const noexcept {
 
 void cancel_scope::request_stop(stop_cause why) noexcept {
   stop_cause none = stop_cause::none;
-  if (!cause_.compare_exchange_strong(none, why, std::memory_order_seq_cst,  // sync: S1
+  if (!cause_.compare_exchange_strong(none, why, std::memory_order_release,  // sync: S1
                                       std::memory_order_relaxed))
     return;
   worker* const w = current_worker();

@@ -10,10 +10,12 @@
 // scope also counts what it must outlive: children, timers, walks in progress, and its opener until
 // that joins. When the count reaches zero it stays zero, and `on_empty` is called, once.
 //
-//   S1: request_stop sets cause_ (seq_cst) -> message -> the walk locks each strand -> begin_wait
+//   S1: request_stop sets cause_ (release) -> message -> the walk locks each strand -> begin_wait
 //       locks the strand and reads cause_: it either published its operation before the visit, or
-//       sees the flag.
-//   S2: the decrement to zero (acq_rel) -> whoever joined reads what the children wrote.
+//       sees the flag. cause() acquires for an await that is refused without a lock: it sees what
+//       was written before the stop.
+//   S2: each release() (acq_rel) -> the one to zero, or try_close (acquire): whoever joined reads
+//       what the children wrote.
 
 #include "weft/runtime/atomics.hpp"
 #include "weft/runtime/message.hpp"
@@ -62,7 +64,7 @@ public:
   /// called.
   [[nodiscard]] bool try_close() noexcept {
     std::uint64_t openers = 1;
-    return holds_.compare_exchange_strong(openers, 0, std::memory_order_acq_rel,  // sync: S2
+    return holds_.compare_exchange_strong(openers, 0, std::memory_order_acquire,  // sync: S2
                                           std::memory_order_relaxed);
   }
   /// Publishes: the scope may be gone afterwards.

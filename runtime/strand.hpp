@@ -16,8 +16,9 @@
 // is on its way the strand stays suspended (complete() leaves the resume to the message), so that
 // neither it nor the frame goes.
 //
-//   S3: try_stop_alone sets stopped_alone_ (acq_rel), then its caller visits, under the lock ->
-//       begin_wait reads it (acquire), under the lock: one of them sees the other, as with S1.
+//   S3: try_stop_alone sets stopped_alone_ (release), then its caller visits, under the lock ->
+//       begin_wait reads it (acquire), under the lock: one of them sees the other, as with S1. An
+//       await that is refused without the lock sees what was written before the stop, too.
 //
 // Lock order: scope, strand, synchronisation object or ready queue. Nothing is resumed under any.
 
@@ -93,7 +94,7 @@ public:
   /// Stops this strand alone, with the scopes that it has opened; false when it was before. Then
   /// visit(nullptr). Thread: any, while the strand is alive.
   [[nodiscard]] bool try_stop_alone() noexcept {
-    return !stopped_alone_.exchange(true, std::memory_order_acq_rel);  // sync: S3
+    return !stopped_alone_.exchange(true, std::memory_order_release);  // sync: S3
   }
   /// Level-triggered. Thread: any, while the strand is alive.
   bool stopped_alone() const noexcept {
