@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "mutants.hpp"
 
+#include "rules.hpp"
+
 #include <algorithm>
 
 namespace weft::explore {
@@ -33,15 +35,34 @@ bool is_excused(std::string_view weakened, std::span<const excuse> excuses) {
                      [&](const excuse& e) { return weakened.starts_with(e.weakened); });
 }
 
-bool is_noticed(const mutation& m, std::span<const exploration> explorations, bool excused) {
+bool fails(const std::optional<mutation>& m, std::span<const exploration> explorations,
+           unsigned preemptions_max, unsigned fewer) {
   return std::any_of(explorations.begin(), explorations.end(), [&](const exploration& e) {
     options how = e.how;
     how.random_executions = 0;
-    // An exploration that finds nothing goes to its end: where none is expected to find anything,
-    // a shorter one.
-    if (excused && how.preemptions != 0) --how.preemptions;
-    return run_mutant(how, m, e.set_up).failed;
+    how.mutate = m;
+    how.preemptions -= std::min(how.preemptions, fewer);
+    how.preemptions = std::min(how.preemptions, preemptions_max);
+    how.stale_reads = std::min(how.stale_reads, preemptions_max);
+    return run(how, e.set_up).failed;
   });
+}
+
+// Most mutants need one preemption, in some exploration: a short look at all of them comes first.
+// An exploration that finds nothing goes to its end: where none is expected to find anything, a
+// shorter one.
+bool is_noticed(const std::optional<mutation>& m, std::span<const exploration> explorations,
+                bool excused) {
+  return fails(m, explorations, 1, 0) || fails(m, explorations, ~0U, excused ? 1 : 0);
+}
+
+void judge(verdict& v, const std::string& mutant, const std::optional<mutation>& m,
+           std::span<const exploration> explorations, std::span<const excuse> excuses) {
+  const bool excused = is_excused(mutant, excuses);
+  const bool noticed = is_noticed(m, explorations, excused);
+  if (noticed) ++v.noticed;
+  if (noticed == excused)
+    v.wrong.push_back(mutant + (excused ? ": excused, but noticed" : ": not noticed"));
 }
 
 }  // namespace
@@ -57,12 +78,17 @@ verdict weaken_each(std::span<const exploration> explorations,
                     std::span<const excuse> excuses) {
   verdict v;
   for (const mutation& m : weakenings(sites_of(explorations, files))) {
-    const std::string weakened = m.name();
-    const bool excused = is_excused(weakened, excuses);
-    const bool noticed = is_noticed(m, explorations, excused);
-    if (noticed) ++v.noticed;
-    if (noticed == excused)
-      v.wrong.push_back(weakened + (excused ? ": excused, but noticed" : ": not noticed"));
+    judge(v, m.name(), m, explorations, excuses);
+  }
+  return v;
+}
+
+verdict drop_each(std::span<const exploration> explorations, std::string_view part,
+                  std::span<const excuse> excuses) {
+  verdict v;
+  for (const std::string_view rule : rules_of(part)) {
+    const dropped_rule without(rule);
+    judge(v, std::string(rule), {}, explorations, excuses);
   }
   return v;
 }

@@ -38,4 +38,8 @@ struct verdict {
 verdict weaken_each(std::span<const exploration> explorations,
                     std::initializer_list<std::string_view> files, std::span<const excuse> excuses);
 
+/// Drops each rule of a part of the library (rules.hpp), and explores.
+verdict drop_each(std::span<const exploration> explorations, std::string_view part,
+                  std::span<const excuse> excuses);
+
 }  // namespace weft::explore

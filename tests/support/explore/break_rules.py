@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Copies sources of runtime/ so that single rules in them can be dropped while they run.
+
+    break_rules.py RUNTIME_FOLDER OUTPUT_FOLDER
+
+In the copies each rule of the list below asks explore::holds("its name"). A test drops one at a
+time and sees that an exploration fails (rules.hpp). A piece of code that is no longer found as
+often as it should be ends this program with an error: then the rule has to be stated anew.
+"""
+
+import pathlib
+import re
+import sys
+
+
+class Rule:
+    """`changes` are pairs of texts: where, with the part between « and » (without them: all of it)
+    to be replaced, and what by, where HOLDS stands for the question. The place is found once in the
+    file or, with `within` (the beginning of a function's definition), `times` in that function."""
+
+    def __init__(self, file, name, *changes, within=None, times=1):
+        self.file, self.name, self.changes = file, name, changes
+        self.within, self.times = within, times
+
+    def edits(self, text):
+        """(begin, end, what instead) of each change."""
+        first, last = 0, len(text)
+        if self.within is not None:
+            first = self.places(text, self.within, 1)[0]
+            line = text[text.rindex("\n", 0, first) + 1:first + 1]
+            indent = line[:len(line) - len(line.lstrip())]
+            last = text.index(f"\n{indent}}}\n", first)
+        for where, new in self.changes:
+            before, _, rest = where.partition("«") if "«" in where else ("", "", where)
+            old, _, behind = rest.partition("»")
+            new = new.replace("HOLDS", f'weft::explore::holds("{self.name}")')
+            for place in self.places(text[first:last], before + old + behind, self.times):
+                begin = first + place + len(before)
+                yield begin, begin + len(old), new
+
+    def places(self, text, piece, times):
+        found = [match.start() for match in re.finditer(re.escape(piece), text)]
+        if len(found) != times:
+            sys.exit(f'{self.file}: "{self.name}": {piece!r} is there {len(found)} times, '
+                     f"expected {times}")
+        return found
+
+
+def lock_dropped(file, name, within, unlocks):
+    """The same where the lock is let go by hand, in several places."""
+    return [Rule(file, name, ("«»lock.lock();", "if (HOLDS) "), within=within),
+            Rule(file, name, ("«»lock.unlock();", "if (HOLDS) "), within=within, times=unlocks)]
+
+
+def unlocked(file, name, within, times=1):
+    """A function that does without its lock."""
+    return Rule(file, name, ("const std::lock_guard guard(lock_);",
+                             "const weft::detail::lock_if_shared guard(lock_, HOLDS);"),
+                within=within, times=times)
+
+
+RULES = [
+    Rule("strand.cpp", "strand: a stopped scope refuses a wait",
+         ("if («stop_requested()») {\n    unlock();", "HOLDS && stop_requested()")),
+    Rule("strand.cpp", "strand: who waits is in its scope's list",
+         ("if («!linked_»)", "HOLDS && !linked_"), within="bool strand::begin_wait("),
+    Rule("strand.cpp", "strand: begin_wait locks before it asks for a stop",
+         ("linked_ = true;\n  }\n  «lock();»", "if (HOLDS) lock();"),
+         ("«unlock();»\n    return false;", "if (HOLDS) unlock();"),
+         ("«waiting_ =»", "if (!HOLDS) lock();\n  waiting_ ="), within="bool strand::begin_wait("),
+    Rule("strand.cpp", "strand: complete locks",
+         ("«lock();»\n  WEFT", "if (HOLDS) lock();"),
+         ("«unlock();»\n    return", "if (HOLDS) unlock();"),
+         ("waiting_ = nullptr;\n  «unlock();»", "if (HOLDS) unlock();"),
+         within="void strand::complete("),
+    Rule("strand.cpp", "strand: visit locks",
+         ("  «lock();»\n  cancel_scope* reached", "if (HOLDS) lock();"),
+         ("cancel_posted_) {\n    «unlock();»", "if (HOLDS) unlock();"),
+         ("waiting_ = nullptr;\n    «unlock();»", "if (HOLDS) unlock();"),
+         ("op->owner;\n    «unlock();»", "if (HOLDS) unlock();"), within="void strand::visit("),
+    Rule("strand.cpp", "strand: complete leaves the resume to a cancel on its way",
+         ("if («cancel_posted_») {\n    completed_", "HOLDS && cancel_posted_"),
+         ("if («!resume») resume =", "!resume && (HOLDS || op != nullptr)")),
+    Rule("strand.cpp", "strand: complete tells the cancel on its way",
+         ("completed_ = «true»;", "HOLDS")),
+    Rule("strand.cpp", "strand: the cancel hears of the completion",
+         ("bool resume = «self»", "HOLDS && self")),
+    Rule("strand.cpp", "strand: one cancel is on its way at a time",
+         ("op == nullptr || «cancel_posted_»)", "(HOLDS && cancel_posted_)")),
+    Rule("strand.cpp", "strand: a cancel that has arrived is on its way no more",
+         ("«self.cancel_posted_ =»", "if (HOLDS) self.cancel_posted_ =")),
+    Rule("strand.cpp", "strand: who withdraws takes the wait away",
+         ("if («withdrawn») waiting_", "HOLDS && withdrawn")),
+    Rule("strand.cpp", "strand: the cancel takes the wait away",
+         ("if («resume») self.waiting_", "HOLDS && resume")),
+    Rule("strand.cpp", "strand: the owner alone withdraws",
+         ("«op->owner == nullptr»", "op->owner == nullptr || !HOLDS")),
+    Rule("strand.cpp", "strand: a stop reaches the scopes within",
+         ("s = s->outer()) «s->request_stop()»", "if (HOLDS) s->request_stop()")),
+    Rule("strand.cpp", "strand: a scope opened under a stop is stopped",
+         ("if («stop_requested()») s.set_stopped", "HOLDS && stop_requested()")),
+    Rule("strand.cpp", "strand: begin_wait sees a stop of this strand alone",
+         ("(«scope_ == base_ && stopped_alone()»)", "HOLDS && scope_ == base_ && stopped_alone()"),
+         within="bool strand::stop_requested("),
+    Rule("operation.hpp", "strand: an operation is started under the lock",
+         ("    «if (!self().start(w)) {»\n",
+          "if (!HOLDS) s.commit_wait();\n    if (!self().start(w)) {\n"
+          "      if (!HOLDS) s.begin_join(*this);"),
+         ("«s.commit_wait();»\n    return true;", "if (HOLDS) s.commit_wait();")),
+    Rule("scope.cpp", "scope: a stop is sent once",
+         ("std::memory_order_relaxed))\n    «return;»\n  if (!try_hold", "{ if (HOLDS) return; }")),
+    Rule("scope.cpp", "scope: the walk holds the scope",
+         ("if («!try_hold()») return;", "HOLDS && !try_hold()"),
+         ("if (!more)\n    «release();»", "{ if (HOLDS) release(); }")),
+    Rule("scope.cpp", "scope: who is empty stays empty", ("while («n != 0»)", "!HOLDS || n != 0")),
+    Rule("scope.cpp", "scope: link locks", ("guard(lock_, «shared_»)", "HOLDS"),
+         within="void cancel_scope::link("),
+    Rule("scope.cpp", "scope: unlink locks", ("guard(lock_, «shared_»)", "HOLDS"),
+         within="void cancel_scope::unlink("),
+    Rule("scope.cpp", "scope: the walk locks", ("guard(lock_, «shared_»)", "HOLDS"),
+         within="void cancel_scope::walk("),
+    Rule("scope.cpp", "scope: the walk visits all strands",
+         ("«s.visit(nullptr, w);»", "if (HOLDS) s.visit(nullptr, w);")),
+    Rule("scope.cpp", "scope: the walk visits the opener",
+         ("if («opener_ != nullptr») opener_->visit", "HOLDS && opener_ != nullptr")),
+    Rule("scope.cpp", "scope: the walk goes on after a slice",
+         ("more = «!strands_.empty()»", "HOLDS && !strands_.empty()")),
+    Rule("scope_join.hpp", "scope: the joiner is known before the opener lets go",
+         ("«joined.joiner_ = this;»", "if (HOLDS) joined.joiner_ = this;"),
+         ("joined.release();«»", "\n    if (!HOLDS) joined.joiner_ = this;")),
+    Rule("scope_join.hpp", "scope: the join is published before the opener lets go",
+         ("«s.begin_join(*this);»", "if (!HOLDS) joined.release();\n    s.begin_join(*this);"),
+         ("«»joined.release();", "if (HOLDS) ")),
+    Rule("scope_join.hpp", "scope: the join is committed before the opener lets go",
+         ("«s.commit_wait();»", "if (!HOLDS) joined.release();\n    s.commit_wait();"),
+         ("«»joined.release();", "if (HOLDS) ")),
+    unlocked("semaphore.hpp", "semaphore: who looks for a permit locks",
+             "bool take_one() noexcept"),
+    unlocked("semaphore.hpp", "semaphore: who queues locks", "bool take_one_or_queue("),
+    Rule("semaphore.hpp", "semaphore: who gives a permit locks",
+         ("«»lock_.lock();", "if (HOLDS) "), ("«»lock_.unlock();", "if (HOLDS) "),
+         within="void release() noexcept {\n    lock_"),
+    Rule("semaphore.hpp", "semaphore: who is about to queue looks once more",
+         ("if («permits_ != 0») {", "HOLDS && permits_ != 0"), within="bool take_one_or_queue("),
+    Rule("semaphore.hpp", "semaphore: a permit goes to the waiter alone",
+         ("if («next == nullptr») {", "!HOLDS || next == nullptr")),
+    Rule("semaphore.hpp", "semaphore: a permit goes to who waits",
+         ("next = «waiters_.take()»", "HOLDS ? waiters_.take() : nullptr")),
+    Rule("waiter_list.hpp", "semaphore: a cancel leaves a grant alone",
+         ("return «queued»;", "queued || !HOLDS")),
+    Rule("waiter_list.hpp", "semaphore: who is cancelled leaves the queue",
+         ("if («queued») w.list", "HOLDS && queued")),
+    Rule("waiter_list.hpp", "semaphore: a cancel locks",
+         ("«»lock.lock();", "if (HOLDS) "), ("«»lock.unlock();", "if (HOLDS) ")),
+    Rule("waiter_list.hpp", "semaphore: the oldest is served first",
+         ("w = «oldest_»;", "HOLDS ? oldest_ : newest_"), within="listed_waiter* take() noexcept"),
+    *lock_dropped("channel.hpp", "channel: who receives locks", "bool try_receive(", 3),
+    *lock_dropped("channel.hpp", "channel: who sends locks", "send_state try_send(", 4),
+    *lock_dropped("channel.hpp", "channel: who closes locks", "void close() noexcept {\n    lock",
+                  1),
+    *lock_dropped("channel.hpp", "channel: a sender that goes locks", "void drop_sender()", 1),
+    Rule("channel.hpp", "channel: who receives does not queue on a closed channel",
+         ("if («!closed» && self", "(!HOLDS || !closed)"),
+         ("return «closed»;", "closed && (HOLDS || self == nullptr)")),
+    Rule("channel.hpp", "channel: who sends looks whether it is closed",
+         ("if («closed_») {", "HOLDS && closed_"), within="send_state try_send("),
+    Rule("channel.hpp", "channel: who sends looks for a receiver",
+         ("= «receivers_.take()»", "HOLDS ? receivers_.take() : nullptr")),
+    Rule("channel.hpp", "channel: who makes room lets a sender in",
+         ("listed_waiter* const sender = «senders_.take()»;\n      if",
+          "HOLDS ? senders_.take() : nullptr")),
+    Rule("channel.hpp", "channel: who finds no value looks for a sender",
+         ("if (listed_waiter* const sender = «senders_.take()»)",
+          "HOLDS ? senders_.take() : nullptr")),
+    Rule("channel.hpp", "channel: a sender whose value was taken is told",
+         ("lock.unlock();\n      «sender->complete();»", "if (HOLDS) sender->complete();")),
+    Rule("channel.hpp", "channel: the values are in order",
+         ("    «T* const oldest = at(first_);»",
+          "T* const oldest = at(HOLDS ? std::size_t{first_} : std::size_t{0});")),
+    Rule("channel.hpp", "channel: the end wakes the receivers",
+         ("«complete_all(receivers);»", "if (HOLDS) complete_all(receivers);")),
+    Rule("channel.hpp", "channel: the end wakes the senders",
+         ("«complete_all(senders);»", "if (HOLDS) complete_all(senders);")),
+    Rule("channel.hpp", "channel: the end tells the senders of it",
+         ("state = «send_state::closed»;\n    lock",
+          "HOLDS ? send_state::closed : send_state::sent")),
+    Rule("channel.hpp", "channel: the last sender that goes closes",
+         ("if («last»)", "HOLDS && last")),
+]
+
+
+def main():
+    runtime, output = (pathlib.Path(p) for p in sys.argv[1:])
+    texts = {}
+    for rule in RULES:
+        texts.setdefault(rule.file, (runtime / rule.file).read_text())
+    for file, text in texts.items():
+        edits = [e for rule in RULES if rule.file == file for e in rule.edits(text)]
+        edits.sort(reverse=True)
+        for (begin, end, new), behind in zip(edits, [len(text)] + [e[0] for e in edits]):
+            if end > behind:
+                sys.exit(f"{file}: two rules change the same place: {text[begin:end]!r}")
+            text = text[:begin] + new + text[end:]
+        last = re.search(r"^#include .*\n(?!#include|\n#include)", text, re.M).end()
+        text = text[:last] + '\n#include "support/explore/rules.hpp"\n' + text[last:]
+        (output / file).write_text(text)
+    names = dict.fromkeys(rule.name for rule in RULES)
+    names = "".join(f'    "{name}",\n' for name in names)
+    (output / "rule_names.cpp").write_text(
+        '#include "support/explore/rules.hpp"\n\n'
+        "namespace weft::explore {\n\n"
+        "std::vector<std::string_view> all_rules() {\n"
+        f"  return {{\n{names}  }};\n"
+        "}\n\n}  // namespace weft::explore\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#include "world.hpp"
+
+#include "weft/runtime/assert.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+// An assertion of the library that does not hold is what an exploration is after.
+namespace weft::detail {
+
+void assertion_failed(const char* condition, const char* message, const char* file,
+                      int line) noexcept {
+  explore::fail("assertion: " + std::string(file) + ":" + std::to_string(line) + ": " + condition +
+                ": " + message);
+}
+
+void fatal(std::string_view message, std::source_location) noexcept {
+  explore::fail("fatal: " + std::string(message));
+}
+
+}  // namespace weft::detail
+
+namespace weft::explore {
+
+void actor::promise_type::end() noexcept {
+  world& w = *home;
+  line->leave();
+  if (!kept) {
+    w.ends(&*line, sizeof *line);
+    line.reset();
+  }
+  base->release();
+}
+
+world::world(unsigned workers) : scheduler(true, workers) {
+  for (unsigned i = 0; i != workers; ++i) {
+    workers_.push_back(std::make_unique<worker_thread>());
+    workers_.back()->record = std::make_unique<detail::worker>(*this, i, nullptr);
+  }
+  root_.emplace(*this);
+}
+
+world::~world() {
+  for (const std::coroutine_handle<> frame : frames_) frame.destroy();
+}
+
+world::root_scope::root_scope(world& w)
+    : cancel_scope(w,
+                   [](cancel_scope& s) noexcept {
+                     world& owner = *static_cast<root_scope&>(s).home;
+                     check(owner.root_.has_value(), "a scope is empty once");
+                     owner.ends(&s, sizeof(root_scope));
+                     owner.root_.reset();
+                   }),
+      home(&w) {}
+
+void world::add_threads(scenario& s, const std::shared_ptr<world>& self) {
+  bound_.resize(max_threads);
+  for (unsigned i = 0; i != workers_.size(); ++i) {
+    const unsigned number = s.thread([self, i] {
+      if (i == 0) self->root_->release();  // the opener's hold: all has been spawned
+      self->work(i);
+    });
+    bound_[number] = workers_[i]->record.get();
+  }
+  s.on_switch([this](unsigned thread) {
+    binding_.reset();
+    if (detail::worker* const bound = bound_[thread]) binding_.emplace(*bound);
+  });
+}
+
+void world::spawn(unsigned on, detail::cancel_scope& base, actor a) {
+  actor::promise_type& p = *a.promise;
+  check(base.try_hold(), "who spawns holds the scope");
+  frames_.push_back(p.self);
+  p.home = this;
+  p.base = &base;
+  p.line.emplace();
+  p.line->enter(base, nullptr);
+  p.strand_ = &*p.line;
+  worker(on).fifo.push(p.node);
+}
+
+void world::outsider(scenario& s, std::function<void()> body) {
+  check(root_->try_hold(), "the set-up holds the root");
+  s.thread([this, body = std::move(body)] {
+    body();
+    root_->release();
+  });
+}
+
+void world::post(inbox& to, detail::message& m) {
+  check(std::find(on_their_way_.begin(), on_their_way_.end(), &m) == on_their_way_.end(),
+        "a message is sent again when it has been delivered");
+  on_their_way_.push_back(&m);
+  to.lock.lock();
+  to.messages.push_back(&m);
+  to.lock.unlock();
+}
+
+detail::message* world::take(inbox& from) {
+  if (from.messages.empty()) return nullptr;
+  from.lock.lock();
+  detail::message* m = nullptr;
+  if (!from.messages.empty()) {
+    m = from.messages.front();
+    from.messages.pop_front();
+    std::erase(on_their_way_, m);
+  }
+  from.lock.unlock();
+  return m;
+}
+
+void world::send(detail::message& m) noexcept { post(shared_inbox_, m); }
+
+void world::send_to(detail::worker& w, detail::message& m) noexcept {
+  post(workers_[w.index]->own, m);
+}
+
+void world::ends(const void* record, std::size_t bytes) const {
+  const auto begin = reinterpret_cast<std::uintptr_t>(record);
+  for (const detail::message* const m : on_their_way_) {
+    const auto at = reinterpret_cast<std::uintptr_t>(m);
+    check(at < begin || at >= begin + bytes, "nothing ends while a message to it is on its way");
+  }
+}
+
+void world::work(unsigned me) {
+  worker_thread& own = *workers_[me];
+  detail::worker& w = *own.record;
+  const std::function<bool()> awake = [&] {
+    return ended() || !own.own.messages.empty() || !shared_inbox_.messages.empty() ||
+           !w.fifo.empty();
+  };
+  while (!ended()) {
+    detail::message* m = take(own.own);
+    if (m == nullptr) m = take(shared_inbox_);
+    if (m != nullptr) {
+      m->deliver(*m, w);
+    } else if (detail::suspended* const s = w.fifo.take()) {
+      auto& p = static_cast<actor::promise_type&>(*s->promise);
+      check(p.suspended.read(), "a task is resumed once");
+      p.suspended.write(false);
+      w.resume(*s);
+    } else {
+      wait_until(awake);
+    }
+  }
+}
+
+}  // namespace weft::explore
