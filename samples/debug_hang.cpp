@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A program that hangs, and what weft says of it: who awaits whom, at which line, and who holds what
-// is waited for.
+// A program that hangs, and what weft says of it: who awaits whom, at which line, and who holds
+// what is waited for.
 //
 //     debug_hang [--live] [--workers N]
 //
 // Two clerks post a transfer between two accounts, each locking its own account first: the classic
 // deadlock. Nothing is left that could wake them, so run throws weft::deadlock with the tree. With
-// --live a heartbeat keeps the program alive, as a server's would: then run cannot know, and the
-// same tree is asked for with dump_tasks(). (So it is by Ctrl-\: .dump_on = {SIGQUIT}.)
+// --live a timer is set, as in a server one always is: then run cannot know, and the same tree is
+// asked for with dump_tasks(). (So it is by Ctrl-\: .dump_on = {SIGQUIT}.)
 
 #include <weft/weft.hpp>
 

@@ -163,7 +163,7 @@ void event_loop::turn(Ended ended) noexcept {
   detail::expire_timers(w);
   const unsigned ran = detail::run_ready(w, detail::resumes_per_turn);
   if (ended()) return;
-  if (ran == 0 && waits_for_ever() &&
+  if (ran < detail::resumes_per_turn && waits_for_ever() &&
       parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this)) != 0)
     return;
   // What the loop's own tasks sent to it came without a wake-up.

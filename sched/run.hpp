@@ -18,7 +18,7 @@ namespace weft {
 ///           system_error that names the call and its likely cause when the runtime cannot start;
 ///           resource_deadlock_would_occur inside a task.
 /// Thread:   any that runs no task; blocks it.
-/// Cost:     opens a ring per worker; a pool starts a thread for each worker, and the caller blocks.
+/// Cost:     opens a ring per worker; a pool starts a thread for each worker besides.
 template <class T>
 T run(const run_options& options, task<T> main) {
   const unsigned workers = options.workers != 0 ? options.workers : available_cores();

@@ -113,7 +113,8 @@ protected:
   kernel() = default;
 };
 
-/// The real one: io_uring. One object for the process, without state beside the list of caught signals.
+/// The real one: io_uring. One object for the process, without state beside the list of caught
+/// signals.
 kernel& system_kernel() noexcept;
 
 /// The kernel of the scheduler that this thread works for, else the real one.

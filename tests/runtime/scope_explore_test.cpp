@@ -223,6 +223,12 @@ const std::vector<exploration>& scopes() {
   return all;
 }
 
+constexpr excuse excuses[] = {
+    {"try_hold rmw acq_rel",
+     "it tells a worker that goes to sleep of who stops a scope from outside (O3 of "
+     "sched/detail/outside_work.hpp), and nobody looks for deadlocks here"},
+};
+
 TEST_SUITE("runtime/scope explored") {
   TEST_CASE("a stop reaches all that wait, and a scope ends once, untouched afterwards") {
     for (const exploration& e : scopes()) {
@@ -241,7 +247,7 @@ TEST_SUITE("runtime/scope explored") {
 
   TEST_CASE("each memory order that is weakened is noticed, but for those excused" *
             doctest::skip(sanitized())) {
-    const verdict v = weaken_each(scopes(), {"/scope.hpp", "/scope.cpp"}, {});
+    const verdict v = weaken_each(scopes(), {"/scope.hpp", "/scope.cpp"}, excuses);
     CHECK_MESSAGE(v.wrong.empty(), v.text());
     CHECK(v.noticed >= 4);
   }

@@ -17,6 +17,7 @@
 #include "weft/runtime/worker.hpp"
 
 #include <coroutine>
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -133,6 +134,10 @@ public:
   std::int64_t now() noexcept override { return 0; }
   bool admit(detail::guest&) noexcept override { return false; }
   void dismiss(detail::guest&) noexcept override {}
+  detail::hosting& hosting() noexcept override { std::abort(); }
+  void hold_outside() noexcept override {}
+  void release_outside() noexcept override {}
+  void look_again() noexcept override {}
 
   /// Fails when a message in the `bytes` at `record`, which ends now, is on its way.
   void ends(const void* record, std::size_t bytes) const;
