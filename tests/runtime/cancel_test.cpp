@@ -125,8 +125,8 @@ struct read_rig {
   }
   void grant() {
     std::optional<exclusive_lock> writing = std::move(holder);
+    std::optional<shared_lock> reading = std::move(reader);  // before a waiter may write it
     if (writing) writing->unlock();
-    std::optional<shared_lock> reading = std::move(reader);
     if (reading) reading->unlock();
   }
   bool left_over() { return m.try_lock().has_value(); }
