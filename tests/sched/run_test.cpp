@@ -165,7 +165,7 @@ TEST_SUITE("sched/run") {
   }
 
   TEST_CASE("a loop can be started and ended again and again") {
-    const int times = tests::repetitions(1000, 10'000);
+    const int times = tests::repetitions(1000, 60'000);
     int sum = 0;
     for (int i = 0; i < times; ++i) {
       sum += run(number(1));
@@ -174,7 +174,7 @@ TEST_SUITE("sched/run") {
   }
 
   TEST_CASE("a pool can be started and ended again and again") {
-    const int times = tests::repetitions(300, 10'000);
+    const int times = tests::repetitions(300, 40'000);
     int sum = 0;
     for (int i = 0; i < times; ++i) {
       sum += run({.workers = 2}, number(1));
