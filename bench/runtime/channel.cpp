@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does it cost to send a number through a bounded channel (64), one to one and four to four?
+// What does it cost to send a number through a bounded channel (64), one to one and four to four,
+// and (`channel_room`) where one task fills and empties it, so that nobody waits?
 //
 // Measured: 100,000 numbers from the senders to the receivers, and the end of the channel;
 // `per_item` is one number. Included: making and joining the tasks or threads. With one worker the
@@ -67,6 +68,27 @@ weft::task<> transfer(benchmark::State& state) {
 }
 void weft_channel(benchmark::State& state) {
   weft::run({.workers = bench::workers(state, 1)}, transfer(state));
+}
+
+/// One task that fills the channel and empties it again: nobody ever waits.
+weft::task<> fill_and_empty(benchmark::State& state) {
+  const auto ends = weft::channel<std::uint64_t>(capacity);
+  for (auto _ : state) {
+    std::uint64_t sum = 0;
+    for (std::uint64_t i = 0; i < numbers;) {
+      const std::uint64_t begin = i;
+      for (; i < numbers && i - begin < capacity; ++i) co_await ends.sender.send(i);
+      for (std::uint64_t n = begin; n < i; ++n) {
+        const std::optional<std::uint64_t> number = co_await ends.receiver.receive();
+        sum += *number;
+      }
+    }
+    if (sum != sum_of_all) state.SkipWithError("lost a number");
+  }
+  bench::per_item(state, numbers);
+}
+void with_room(benchmark::State& state) {
+  weft::run({.workers = bench::workers(state, 0)}, fill_and_empty(state));
 }
 
 class blocking_queue {
@@ -146,6 +168,17 @@ BENCHMARK(weft_channel)
     ->Name("runtime/channel/weft")
     ->ArgNames({"pairs", "workers"})
     ->ArgsProduct({{1, 4}, {1, 2}})
+    ->Unit(benchmark::kMicrosecond)
+    ->Apply(bench::wall_clock);
+BENCHMARK(with_room)
+    ->Name("runtime/channel_room/weft")
+    ->ArgName("workers")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMicrosecond)
+    ->Apply(bench::wall_clock);
+BENCHMARK(std_deque)
+    ->Name("runtime/channel_room/std_deque")
     ->Unit(benchmark::kMicrosecond)
     ->Apply(bench::wall_clock);
 BENCHMARK(mutex_condvar)
