@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A program that hangs, and what weft says of it: who awaits whom, at which line, and who holds
-// what is waited for.
+// A program that hangs, and what weft says of it.
+//
+// Who awaits whom, at which line, and who holds what is waited for.
 //
 //     debug_hang [--live] [--workers N]
 //

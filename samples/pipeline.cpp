@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The lines of several files that contain a word, as a pipeline of generators: all files are read
-// at the same time, and none any further than its lines are asked for.
+// Finds the lines of several files that contain a word, as a pipeline of generators.
+//
+// All files are read at the same time, and none any further than its lines are asked for.
 //
 //     pipeline [--count N] [--workers N] WORD FILE...
 //

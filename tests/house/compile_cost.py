@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: MIT
 """What a user pays to compile weft: the smallest program at -O0.
 
-The aim is 1.5 s with g++ 12 where the standard headers that weft.hpp needs take 0.9 s alone.
-Seconds depend on the machine and on what else it does, so they are printed, and their ratio is
-judged: processor time of both, compiled in turns, each at its best. Judged as well is what causes
-them: how many lines the preprocessor hands on, and whether a dear header came in unnoticed.
+The aim is 1.5 s with g++ 12 where the standard headers that weft.hpp needs take 0.5 to 0.9 s alone.
+Seconds depend on the machine and on what else it does, so on a slow one their ratio is judged:
+processor time of both, compiled in turns, each at its best. Judged as well is what causes them: how many lines the preprocessor hands on, and whether a dear header came in unnoticed.
 """
 
 import pathlib
@@ -19,7 +18,8 @@ import compilers  # noqa: E402
 
 HELLO = compilers.ROOT / "tests" / "compiler" / "hello.cpp"
 LINES_MAX = 65_000
-RATIO_MAX = 1.5 / 0.9
+SECONDS_MAX = 1.5
+RATIO_MAX = SECONDS_MAX / 0.9
 # Rounds until a ratio is believed: more when it is too high, as noise may be the reason.
 ROUNDS, ROUNDS_MAX = 3, 15
 DEAR = ("regex", "iostream", "format", "functional", "random", "future", "fmt/core.h",
@@ -53,13 +53,17 @@ def processor_seconds(base, source):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def too_slow(hello, headers):
+    return hello > SECONDS_MAX and hello > RATIO_MAX * headers
+
+
 def best_times(base, *sources):
     """The best time of each source, all of them compiled in every round."""
     times = [[] for _ in sources]
     for done in range(1, ROUNDS_MAX + 1):
         for source, its_times in zip(sources, times):
             its_times.append(processor_seconds(base, source))
-        if done >= ROUNDS and min(times[0]) <= RATIO_MAX * min(times[1]):
+        if done >= ROUNDS and not too_slow(min(times[0]), min(times[1])):
             break
     return [min(its_times) for its_times in times]
 
@@ -78,8 +82,8 @@ def check(compiler, folder):
     hello_time, headers_time = best_times(base, HELLO, headers)
     print(f"{name}: {lines} lines; hello {hello_time:.2f} s, the {len(others)} headers that weft "
           f"includes {headers_time:.2f} s by themselves, ratio {hello_time / headers_time:.2f} "
-          f"(at most {RATIO_MAX:.2f})", flush=True)
-    if hello_time > RATIO_MAX * headers_time:
+          f"(at most {SECONDS_MAX} s, or {RATIO_MAX:.2f})", flush=True)
+    if too_slow(hello_time, headers_time):
         yield f"{name}: hello takes {hello_time / headers_time:.2f} times as long as the headers"
     dependencies = must([*base, "-M", "-x", "c++", compilers.INCLUDE / "weft/weft.hpp"]).split()
     yield from (f"weft.hpp brings in <{dear}>" for dear in DEAR
