@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Two limits for one stream of requests: how many at once (a semaphore), how many a second (an
-// interval).
+// Two limits for one stream of requests: how many at once, and how many a second.
+//
+// The first is a semaphore, the second an interval.
 //
 //     rate_limit [--requests N] [--time MS] [--at-once N] [--rate R] [--workers N]
 //

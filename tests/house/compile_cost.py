@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """What a user pays to compile weft: the smallest program at -O0.
 
-The aim is 1.5 s with g++ 12 where the standard headers that weft.hpp needs take 0.5 to 0.9 s alone.
-Seconds depend on the machine and on what else it does, so on a slow one their ratio is judged:
-processor time of both, compiled in turns, each at its best. Judged as well is what causes them: how many lines the preprocessor hands on, and whether a dear header came in unnoticed.
+The aim is 1.5 s with g++ 12 where the standard headers that weft.hpp needs take 0.5 to 0.9 s
+alone. Seconds depend on the machine and on what else it does, so on a slow one their ratio is
+judged: processor time of both, compiled in turns, each at its best. Judged as well is what causes
+them: how many lines the preprocessor hands on, and whether a dear header came in unnoticed.
 """
 
 import pathlib
