@@ -29,6 +29,11 @@ class task_awaiter;
 /// Marks what await_transform has to tell which coroutine awaits it, in a member `promise`.
 struct operation_tag {};
 
+/// An operation that a coroutine awaits while others may look at its line, from tasks that it has
+/// to outlive: the line stays what it is.
+template <class A>
+concept keeps_line = requires { typename A::keeps_line_tag; };
+
 /// A child of a combinator: the strand of a task that no coroutine awaits by itself.
 struct combinator_child : strand {
   suspended node;
@@ -89,7 +94,7 @@ public:
   template <class A>
   auto await_transform(A&& a, std::source_location where = std::source_location::current()) {
     using type = std::remove_cvref_t<A>;
-    line = where;
+    if constexpr (!keeps_line<type>) line = where;
     if constexpr (std::derived_from<type, operation_tag>) {
       a.promise = this;
       return awaiter_ref<std::remove_reference_t<A>>{&a};

@@ -23,6 +23,7 @@ private:
 
 /// Waits until a scope is empty. A stop does not refuse it: it stops what is inside.
 struct scope_join : waiter, operation_tag {
+  using keeps_line_tag = void;  // its children walk to it meanwhile
   static constexpr const char* name = "the end of what was started in it";
 
   explicit scope_join(joinable_scope& s) noexcept : waiter(kind_of<scope_join>), scope(&s) {}

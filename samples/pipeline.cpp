@@ -29,8 +29,9 @@ struct numbered_line {
 weft::async_generator<numbered_line> lines_of(std::string path) {
   weft::file file = co_await weft::file::open(path);
   auto lines = file.lines();
-  for (std::size_t number = 1; auto text = co_await lines.next(); ++number) {
-    numbered_line line{path, number, *std::move(text)};
+  std::size_t number = 0;
+  while (auto text = co_await lines.next()) {
+    numbered_line line{path, ++number, std::move(*text)};
     co_yield std::move(line);
   }
 }

@@ -31,7 +31,10 @@ public:
   plain() = default;
   explicit(false) plain(U value) : cell_(value) {}
   plain(const plain& other) : plain(other.cell_.read()) {}
-  plain& operator=(const plain& other) { return *this = other.cell_.read(); }
+  plain& operator=(const plain& other) {
+    cell_.write(other.cell_.read());
+    return *this;
+  }
   plain& operator=(U value) {
     cell_.write(value);
     return *this;
