@@ -219,20 +219,25 @@ TEST_SUITE("io/lines") {
 
   TEST_CASE("a cancelled read_until keeps what had arrived for the next call") {
     on_both([](const run_options& options) {
-      run(options, []() -> task<> {
+      run(options, [](bool alone) -> task<> {
         pair both = co_await connected();
         buffered_reader reader(both.server);
         auto body = [&](task_group& g) -> task<> {
           g.spawn([&reader]() -> task<> { (void)co_await reader.read_until("\n", 100); });
           co_await both.client.write_all("first ");
-          while (reader.buffered().empty()) co_await yield();
+          // On a pool the reader is the child's until that has ended; whether it has read by then
+          // or not is the same to the next call.
+          if (alone)
+            while (reader.buffered().empty()) co_await yield();
+          else
+            for (int i = 0; i < 100; ++i) co_await yield();
           g.cancel();
         };
         co_await with_task_group(body);
         co_await both.client.write_all("half\nmore");
         const auto line = co_await reader.read_until("\n", 100);
         CHECK(line == "first half\n");
-      }());
+      }(options.workers == 1));
     });
   }
 
