@@ -3,6 +3,7 @@
 
 #include "support/both_schedulers.hpp"
 #include "support/dying_words.hpp"
+#include "support/test_kernel.hpp"
 #include "weft/io/tcp.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
@@ -138,19 +139,21 @@ TEST_SUITE("sched/dump_tasks") {
   TEST_CASE("a signal of .dump_on writes the tasks to standard error, each time it comes") {
     for (const unsigned workers : {1u, 2u}) {
       const tests::child_end end = tests::in_child([workers] {
-        run({.workers = workers, .dump_on = {SIGQUIT}}, []() -> task<> {
+        tests::test_kernel k;
+        const auto signalled = [](tests::test_kernel& kernel) -> task<> {
           event never;
-          auto body = [&never](task_group& group) -> task<> {
+          auto body = [&](task_group& group) -> task<> {
             group.spawn(hold_on, std::ref(never));
             for (int i = 0; i < 2; ++i) {
               co_await sleep_for(2ms);
-              std::raise(SIGQUIT);
-              co_await sleep_for(20ms);
+              (void)kernel.send_signal(SIGQUIT);
+              co_await sleep_for(2ms);
             }
             group.cancel();
           };
           co_await with_task_group(body);
-        }());
+        };
+        run({.workers = workers, .kernel = &k, .dump_on = {SIGQUIT}}, signalled(k));
         return 0;
       });
       CHECK(end.exited_with(0));
