@@ -15,14 +15,6 @@ namespace {
 // Scopes within scopes; deeper ones are left out.
 constexpr unsigned depth_max = 200;
 
-class strand_guard {
-public:
-  strand_guard(spin_lock& l, bool shared) noexcept : guard_(l, shared) {}
-
-private:
-  lock_if_shared guard_;
-};
-
 /// Whether a coroutine is one of weft's headers': run_group, run_limited and the like.
 bool is_library(std::source_location where) noexcept {
   const std::string_view file = where.file_name();
@@ -51,7 +43,7 @@ void task_tree::look_at(cancel_scope& s, unsigned depth) {
 }
 
 void task_tree::look_at(strand& s, unsigned depth) {
-  const strand_guard guard(s.lock_, s.shared_);
+  const lock_if_shared guard(s.lock_, s.shared_);
   if (entries_.size() + going_on_.size() >= entries_max) {
     ++left_out_;
     return;
