@@ -21,8 +21,9 @@ namespace {
 class own_operation {
 public:
   explicit own_operation(scheduler& home) noexcept : hosting_(home.hosting()) {
-    hosting_.own_operations.fetch_add(1, std::memory_order_relaxed);  // relaxed: read by who sees
-  }  // everybody asleep
+    // relaxed: who reads it has seen everybody asleep, under a lock
+    hosting_.own_operations.fetch_add(1, std::memory_order_relaxed);
+  }
   own_operation(const own_operation&) = delete;
   own_operation& operator=(const own_operation&) = delete;
   ~own_operation() {
