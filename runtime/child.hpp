@@ -58,8 +58,9 @@ public:
     waiter* other = nullptr;
     const bool added = waiter_.compare_exchange_strong(other, &w, std::memory_order_acq_rel,
                                                        std::memory_order_acquire);  // sync: C1
-    WEFT_ASSERT(added || other == ended(),
-                "two tasks await the same join_handle: one task has to, and share the value");
+    if (!added && other != ended()) [[unlikely]]
+      w.promise->misused("a second task awaits this join_handle: let one await it and share the "
+                         "value");
     return added;
   }
   /// False when the child has ended: the waiter is about to be completed.

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/generator_promise.hpp"
 
-#include "weft/runtime/assert.hpp"
-
-#include <cstdio>
-
 namespace weft::detail {
 
 void generator_base::unhandled_exception() noexcept {
@@ -16,12 +12,6 @@ void generator_base::unhandled_exception() noexcept {
     } catch (...) {}
   }
   exception_ = std::current_exception();
-}
-
-void generator_base::misused(const char* what) const noexcept {
-  char text[1024];
-  std::snprintf(text, sizeof text, "%s: %s", line.function_name(), what);
-  fatal(text, line);
 }
 
 }  // namespace weft::detail

@@ -121,8 +121,6 @@ private:
     state_ = s;
     return current_worker()->hop(std::exchange(awaiter, nullptr)->self);
   }
-  [[noreturn, gnu::cold, gnu::noinline]] void misused(const char* what) const noexcept;
-
   state state_ = state::unstarted;
   bool closing_ = false;
   bool needs_close_ = false;

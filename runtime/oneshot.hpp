@@ -50,7 +50,8 @@ public:
     const std::lock_guard guard(lock);
     const bool known = sender_gone_ || receiver_gone_;
     if (!known && self != nullptr) {
-      WEFT_ASSERT(receiver_.empty(), "two tasks await the same oneshot_receiver: one has to");
+      if (!receiver_.empty()) [[unlikely]]
+        self->promise->misused("a second task awaits this oneshot_receiver: let one await it");
       receiver_.push(*self);
     }
     return known;

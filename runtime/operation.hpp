@@ -106,6 +106,8 @@ public:
                 "a task was resumed on a thread that runs no scheduler: resume it by a post()");
     worker& w = *current_worker();
     refused_ = strand_of(*this->promise).stop_requested();
+    if (refused_) [[unlikely]]
+      w.note_refusal(*this->promise);
     settled_ = refused_ || self().try_now(w);
     return settled_ && w.spend();
   }

@@ -135,6 +135,9 @@ public:
     return child.finished(child, w);
   }
 
+  /// Ends the program with a message that names this coroutine, and the line where it stands.
+  [[noreturn, gnu::cold, gnu::noinline]] void misused(const char* what) const noexcept;
+
   std::coroutine_handle<> self{};
   promise_base* awaiter = nullptr;  // null at the root of a strand
   strand* strand_ = nullptr;        // null until it is started

@@ -5,6 +5,9 @@
 #include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/worker.hpp"
 
+#include <cstdio>
+#include <source_location>
+
 namespace weft::detail {
 
 cancel_scope::cancel_scope(scheduler& home, empty_fn on_empty) noexcept
@@ -13,8 +16,18 @@ cancel_scope::cancel_scope(scheduler& home, empty_fn on_empty) noexcept
 }
 
 cancel_scope::~cancel_scope() {
-  WEFT_ASSERT(holds_.load(std::memory_order_relaxed) == 0,  // relaxed: joined before
-              "a scope was destroyed before its children had ended: join it first");
+  if (holds_.load(std::memory_order_relaxed) != 0) left_unjoined();  // relaxed: joined before
+}
+
+void cancel_scope::left_unjoined() noexcept {
+  constexpr const char* what =
+      "a scope, such as a task group, was destroyed before its children had ended: join it first";
+  strand_list& left = strands_.empty() ? visited_ : strands_;
+  if (left.empty()) fatal(what);
+  const std::source_location name = left.front().name();
+  char text[1024];
+  std::snprintf(text, sizeof text, "%s: still runs: %s", name.function_name(), what);
+  fatal(text, name);
 }
 
 bool cancel_scope::stop_is_under_way() const noexcept {

@@ -89,6 +89,7 @@ private:
   friend class task_tree;
 
   bool shared() const noexcept { return shared_; }
+  [[noreturn, gnu::cold]] void left_unjoined() noexcept;
   void link(strand& s) noexcept;
   void unlink(strand& s) noexcept;
   void walk(worker& w) noexcept;

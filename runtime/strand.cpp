@@ -23,6 +23,8 @@ void strand::enter(cancel_scope& base, promise_base* parent) noexcept {
 void strand::leave() noexcept {
   WEFT_ASSERT(scope_ == base_, "a strand ended inside a scope that it had opened");
   if (linked_) {
+    if (has_stop_token_) [[unlikely]]
+      forget_stop_records(*base_);
     base_->unlink(*this);
     linked_ = false;
   }
@@ -86,6 +88,8 @@ void strand::visit(const cancel_scope* limit, worker& w) noexcept {
   for (cancel_scope* s = scope_; s != base_ && s != limit; s = s->outer())
     if (s->shield_) reached = s->outer();
   for (cancel_scope* s = reached; s != base_ && s != limit; s = s->outer()) s->request_stop();
+  if (stop_records_ != nullptr) [[unlikely]]
+    send_stop_records(w);
   operation* const op = reached == scope_ ? waiting_ : nullptr;
   if (op == nullptr || cancel_posted_) {
     unlock();
@@ -133,6 +137,9 @@ void strand::close(cancel_scope& s) noexcept {
   WEFT_ASSERT(scope_ == &s, "scopes close in the reverse order of opening");
   scope_ = s.outer_;
   unlock();
+  if (has_stop_token_) [[unlikely]]
+    forget_stop_records(s);
+  refusals_ = 0;
 }
 
 }  // namespace weft::detail

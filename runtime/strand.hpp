@@ -6,7 +6,8 @@
 // fork-join that never waits pays nothing for cancellation, and an await writes to no cache line
 // that strands share.
 //
-// The lock (a no-op on an event loop) covers `waiting_`, `scope_` and `cancel_posted_`. Who waits:
+// The lock (a no-op on an event loop) covers `waiting_`, `scope_`, `cancel_posted_` and
+// `stop_records_`. Who waits:
 //   begin_wait   locks, refuses when the scope is stopped, publishes the operation
 //   (start it)   under the lock, so that a canceller never meets a half-started operation
 //   commit_wait  unlocks: the last touch, the coroutine may be resumed elsewhere at once
@@ -39,6 +40,8 @@ namespace weft::detail {
 class cancel_scope;
 class promise_base;
 struct operation;
+struct stop_record;
+struct stop_token_query;
 struct worker;
 
 struct strand_link {
@@ -70,7 +73,12 @@ public:
   bool wrapped() const noexcept { return wrapped_; }
   void set_wrapped() noexcept { wrapped_ = true; }
   /// What reports call it while it does not wait: the function that was spawned.
+  std::source_location name() const noexcept { return name_; }
   void set_name(std::source_location function) noexcept { name_ = function; }
+
+  /// An await was refused: how many there were since a scope of this strand closed last. A stopped
+  /// scope refuses all that follow, so they came in a row. Thread: the strand itself.
+  unsigned count_refusal() noexcept { return ++refusals_; }
 
   /// What the recorder knows this strand by; 0 until it has seen it. Thread: the strand itself.
   std::uint64_t trace_id = 0;
@@ -108,10 +116,16 @@ private:
   friend class cancel_scope;
   friend class strand_list;
   friend class task_tree;
+  friend stop_token_query;
 
   void link_once() noexcept;
   void lock() noexcept;
   void unlock() noexcept;
+  /// False when the scope is stopped: it is the caller's still.
+  [[nodiscard]] bool keep(stop_record& r) noexcept;
+  /// Those whose scope is stopped. Under the lock.
+  void send_stop_records(worker& w) noexcept;
+  void forget_stop_records(const cancel_scope& s) noexcept;
   static void deliver_cancel(message& m, worker& w) noexcept;
 
   scheduler* home_ = nullptr;
@@ -119,12 +133,15 @@ private:
   plain<cancel_scope*> scope_ = nullptr;  // innermost
   promise_base* parent_ = nullptr;
   plain<operation*> waiting_ = nullptr;
-  std::source_location name_{};  // written before it is linked
-  std::int64_t linked_ns_ = 0;   // when it first had to wait
+  plain<stop_record*> stop_records_ = nullptr;  // behind tokens that were asked for
+  std::source_location name_{};                 // written before it is linked
+  std::int64_t linked_ns_ = 0;                  // when it first had to wait
+  unsigned refusals_ = 0;                       // the strand itself
   spin_lock lock_;
   bool shared_ = false;
   bool wrapped_ = false;               // its root frame is the library's own
   bool linked_ = false;                // the strand itself
+  bool has_stop_token_ = false;        // the strand itself
   plain<bool> cancel_posted_ = false;  // the message is on its way to the operation's owner
   plain<bool> completed_ = false;      // ... and the operation has ended meanwhile
   atomic<bool> stopped_alone_{false};

@@ -76,9 +76,9 @@ private:
 
   void reset() noexcept {
     if (promise_ == nullptr) return;
-    WEFT_ASSERT(promise_->strand_ == nullptr || promise_->self.done(),
-                "a task was destroyed while it is suspended: await it to its end, or cancel the "
-                "scope that it runs in and join it");
+    if (promise_->strand_ != nullptr && !promise_->self.done()) [[unlikely]]
+      promise_->misused("this task was destroyed while it is suspended: await it to its end, or "
+                        "cancel the scope that it runs in and join it");
     promise_->self.destroy();
     promise_ = nullptr;
   }
@@ -107,7 +107,8 @@ struct task_access {
   template <class T>
   static task_promise<T>& promise(task<T>& t) noexcept {
     WEFT_ASSERT(t.promise_ != nullptr, "this task is empty: it was moved from");
-    WEFT_ASSERT(t.promise_->strand_ == nullptr, "this task was awaited before: a task runs once");
+    if (t.promise_->strand_ != nullptr) [[unlikely]]
+      t.promise_->misused("this task was awaited before: a task runs once");
     return *t.promise_;
   }
   template <class T>

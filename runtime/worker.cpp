@@ -95,12 +95,12 @@ void worker::resume(suspended& s) noexcept {
   ++resumes;
   hops = 0;
   budget = budget_max;
-  if (trace != nullptr) [[unlikely]]
-    trace_switch(*s.promise);
+  if (observed) [[unlikely]]
+    note_task(*s.promise);
   s.promise->self.resume();
   finish_resume();
-  if (trace != nullptr) [[unlikely]]
-    trace_end();
+  if (observed) [[unlikely]]
+    note_end();
 }
 
 void worker::finish_resume() noexcept {
@@ -112,25 +112,48 @@ void worker::finish_resume() noexcept {
   if (retired != nullptr) std::exchange(retired, nullptr).destroy();
 }
 
-void worker::trace_switch(const promise_base& next) noexcept {
-  trace_end();
+void worker::note_task(const promise_base& next) noexcept {
+  note_end();
   const promise_base* root = &next;
   while (root->awaiter != nullptr && !root->awaiter->is_wrapper()) root = root->awaiter;
-  std::uint64_t& id = root->strand_->trace_id;
-  if (id == 0) id = trace->next_task_id();
-  span = {.begin_ns = home->now(),
-          .end_ns = 0,
-          .task = id,
-          .name = root->line.function_name(),
-          .file = next.line.file_name(),
-          .line = next.line.line()};
+  span.name = root->line.function_name();
+  span.file = next.line.file_name();
+  span.line = next.line.line();
+  if (trace != nullptr) {
+    std::uint64_t& id = root->strand_->trace_id;
+    if (id == 0) id = trace->next_task_id();
+    span.task = id;
+    span.begin_ns = home->now();
+  }
+  begin_stretch();
 }
 
-void worker::trace_end() noexcept {
+void worker::note_function(const char* name) noexcept {
+  span = {.begin_ns = 0, .end_ns = 0, .task = 0, .name = name, .file = nullptr, .line = 0};
+  begin_stretch();
+}
+
+void worker::begin_stretch() noexcept {
+  // Not before `span` is complete, for a signal handler on this thread.
+  std::atomic_signal_fence(std::memory_order_release);
+  // relaxed: the owner is the only writer, and who reads it looks whether it moves
+  const std::uint64_t last = beat.load(std::memory_order_relaxed);
+  beat.store((last + 1) | 1, std::memory_order_relaxed);  // relaxed: as above
+}
+
+void worker::note_end() noexcept {
+  const std::uint64_t running = beat.load(std::memory_order_relaxed);  // relaxed: as above
+  if ((running & 1) == 0) return;
+  beat.store(running + 1, std::memory_order_relaxed);  // relaxed: as above
   if (span.begin_ns == 0) return;
   span.end_ns = home->now();
   trace->add(span);
   span.begin_ns = 0;
+}
+
+void worker::note_refusal(promise_base& p) noexcept {
+  if (p.strand_->count_refusal() == refusals_max && stalls != nullptr)
+    stalls->refused_too_often(*stalls, *this, p);
 }
 
 void waiter::complete() noexcept {

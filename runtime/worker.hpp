@@ -14,6 +14,7 @@
 #include "weft/runtime/trace_span.hpp"
 #include "weft/runtime/worker_timers.hpp"
 
+#include <atomic>
 #include <coroutine>
 #include <cstdint>
 
@@ -24,6 +25,12 @@ class trace_lane;
 namespace weft::detail {
 
 class ring;
+struct worker;
+
+/// Who reports a task that goes on although everything it awaits is refused.
+struct stall_hook {
+  void (*refused_too_often)(stall_hook&, worker&, const promise_base&) noexcept;
+};
 
 struct worker {
   /// Symmetric transfers in a row before one goes through the run slot. Compilers may turn each
@@ -33,6 +40,8 @@ struct worker {
   static constexpr unsigned budget_max = 128;
   /// What hops_max transfers take of that: so tasks that only fork and join give way too.
   static constexpr unsigned hops_cost = 8;
+  /// Refused awaits after which a task that goes on is reported.
+  static constexpr unsigned refusals_max = 1000;
 
   worker(scheduler& s, unsigned i, frame_depot* depot)
       : home(&s), index(i), shared(s.shared()), frames(depot), timers(s.shared()) {}
@@ -91,11 +100,19 @@ struct worker {
   /// Has this worker deliver `m` between two resumes. Thread: any.
   void post(message& m) noexcept { home->send_to(*this, m); }
 
-  /// Tells the recorder that another task runs from here on.
+  /// Another task runs from here on; noted down for recordings and stall reports.
   void switch_task(const promise_base& next) noexcept {
-    if (trace != nullptr) [[unlikely]]
-      trace_switch(next);
+    if (observed) [[unlikely]]
+      note_task(next);
   }
+
+  /// The same for what is no task; note_end() follows. Thread: owner, while it is observed.
+  void note_function(const char* name) noexcept;
+  void note_end() noexcept;
+
+  /// An await was refused because the strand's scope is stopped. A task that goes on all the same,
+  /// for ever, is named in a stall report. Thread: owner.
+  [[gnu::cold]] void note_refusal(promise_base& p) noexcept;
 
   // Fixed after start.
   scheduler* const home;
@@ -103,6 +120,8 @@ struct worker {
   const bool shared;
   detail::ring* ring = nullptr;
   trace_lane* trace = nullptr;
+  bool observed = false;         // `span` and `beat` are kept up to date
+  stall_hook* stalls = nullptr;  // null: nobody asks for stall reports
 
   // Owner thread.
   std::coroutine_handle<> run_slot{};
@@ -112,9 +131,10 @@ struct worker {
   suspended* local_forks = nullptr;  // event loop: a plain stack instead of the deque
   frame_cache frames;
   std::uint64_t resumes = 0;
-  trace_span span{};  // what runs now, when traced
+  trace_span span{};  // what runs now, when observed
 
   // Any thread.
+  std::atomic<std::uint64_t> beat{0};  // when observed: another value with each stretch, odd in one
   worker_timers timers;
   mailbox inbox;
   ready_queue fifo;
@@ -122,8 +142,8 @@ struct worker {
   parker<> parking;
 
 private:
-  void trace_switch(const promise_base& next) noexcept;
-  void trace_end() noexcept;
+  void note_task(const promise_base& next) noexcept;
+  void begin_stretch() noexcept;
 };
 
 /// The worker that runs on this thread, or nullptr on a thread that is none of weft's. Never read

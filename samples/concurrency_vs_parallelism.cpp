@@ -109,7 +109,8 @@ void teach_files(course& c, const std::string& directory, const std::vector<std:
                  unsigned workers) {
   weft::semaphore open_files(open_files_max);
   // Reads every file once, so that all three ways find them in memory.
-  weft::run({.workers = workers}, demo::all_at_once(demo::hashes(paths, open_files)));
+  weft::run({.workers = workers, .stall_after = 100ms},
+            demo::all_at_once(demo::hashes(paths, open_files)));
   c.teach({"files",
            "SHA-256 of " + std::to_string(paths.size()) + " files in " + directory,
            "Files that lie in memory hardly make anyone wait: this is computing, too.",
@@ -147,7 +148,8 @@ int main(int argc, char** argv) {
 
   try {
     const sizes size = is_quick ? quick : sizes{};
-    const std::vector<std::string> paths = weft::run(demo::files_below(directory));
+    const std::vector<std::string> paths =
+        weft::run({.stall_after = 100ms}, demo::files_below(directory));
     if (paths.empty()) throw std::runtime_error(directory + ": no file there that can be read");
     course c(workers);
     teach_waiting(c, size);

@@ -52,7 +52,7 @@ weft::task<> live_office() {
 int main(int argc, char** argv) {
   CLI::App app{"Shows what weft says of a program that hangs."};
   bool live = false;
-  weft::run_options options{.dump_on = {SIGQUIT}};
+  weft::run_options options{.dump_on = {SIGQUIT}, .stall_after = 100ms};
   app.add_flag("--live", live, "keep the program alive, and look at its tasks");
   app.add_option("--workers", options.workers, "1: an event loop, more: a pool, 0: all cores")
       ->capture_default_str();

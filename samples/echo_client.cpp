@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 struct load {
@@ -62,7 +63,7 @@ int main(int argc, char** argv) {
   std::string host = "127.0.0.1";
   std::uint16_t port = 7007;
   load l;
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("--host", host, "the server's numeric address; IPv6 in brackets: [::1]")
       ->capture_default_str();
   app.add_option("--port", port, "the server's port")->capture_default_str();

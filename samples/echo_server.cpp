@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Sends back what it receives."};
   std::string host = "127.0.0.1";
   std::uint16_t port = 7007;
-  weft::run_options options{.stop_on = {SIGINT, SIGTERM}, .grace = 5s};
+  weft::run_options options{.stop_on = {SIGINT, SIGTERM}, .grace = 5s, .stall_after = 100ms};
   app.add_option("--host", host, "numeric address to listen on; IPv6 in brackets: [::]")
       ->capture_default_str();
   app.add_option("--port", port, "0 lets the system choose")->capture_default_str();

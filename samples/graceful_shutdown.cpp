@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   std::uint16_t port = 7007;
   server s;
   int limit_ms = 5000;
-  weft::run_options options{.stop_on = {SIGINT, SIGTERM}};
+  weft::run_options options{.stop_on = {SIGINT, SIGTERM}, .stall_after = 100ms};
   app.add_option("--port", port, "0 lets the system choose")->capture_default_str();
   app.add_option("--limit", limit_ms, "milliseconds that an answer may take at most")
       ->check(CLI::PositiveNumber)

@@ -29,6 +29,7 @@
 
 #include <netdb.h>
 
+using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -118,7 +119,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> hosts;
   std::string port;
   int delay_ms = 250;
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("HOST", hosts, "where to connect to: names or numeric addresses")->required();
   app.add_option("--port", port, "a number, or the name of a service")->required();
   app.add_option("--delay", delay_ms, "milliseconds after which the next address has its turn")

@@ -26,7 +26,7 @@ weft::task<> hello() {
 
 int main(int argc, char** argv) {
   CLI::App app{"Two tasks that wait at the same time."};
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("--workers", options.workers, "1: an event loop, more: a pool, 0: all cores")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+using namespace std::chrono_literals;
+
 /// Writes to its own row and nothing else, so rows may be computed at the same time.
 weft::task<> draw_row(const sample::view& v, int y, std::span<std::uint8_t> row) {
   sample::mandelbrot_row(v, y, row);
@@ -44,7 +46,7 @@ int main(int argc, char** argv) {
   std::pair<int, int> size{1920, 1080};
   std::string path = "mandelbrot.png";
   bool whole = false;
-  weft::run_options options{.workers = 0};
+  weft::run_options options{.workers = 0, .stall_after = 100ms};
   app.add_option("--size", size, "width and height in pixels")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -19,6 +20,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+using namespace std::chrono_literals;
 
 struct numbered_line {
   std::string file;
@@ -59,7 +62,7 @@ int main(int argc, char** argv) {
   std::string word;
   std::vector<std::string> files;
   std::size_t count = std::numeric_limits<std::size_t>::max();
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("WORD", word, "what the lines contain")->required();
   app.add_option("FILE", files, "where to look")->required();
   app.add_option("--count", count, "lines after which to end; all without it");

@@ -69,7 +69,7 @@ weft::task<> send_all(settings s, gauge& under_way) {
 int main(int argc, char** argv) {
   CLI::App app{"Sends requests, not too many at once and not too many a second."};
   settings s;
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("--requests", s.requests, "how many in all")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

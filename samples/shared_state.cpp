@@ -13,9 +13,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <utility>
+
+using namespace std::chrono_literals;
 
 struct settings {
   int tasks = 8;
@@ -105,7 +108,7 @@ weft::task<int> lost_with_a_channel(settings s) {
 int main(int argc, char** argv) {
   CLI::App app{"Counts with many tasks, and tells how many updates are lost."};
   settings s;
-  weft::run_options pool{.workers = std::max(2U, weft::available_cores())};
+  weft::run_options pool{.workers = std::max(2U, weft::available_cores()), .stall_after = 100ms};
   app.add_option("--tasks", s.tasks, "tasks that count")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -119,7 +122,7 @@ int main(int argc, char** argv) {
 
   std::printf("lost of %-10d  event loop   pool of %u\n", s.tasks * s.times, pool.workers);
   const auto row = [&](const char* name, auto count) {
-    const int on_a_loop = weft::run(count());
+    const int on_a_loop = weft::run({.stall_after = 100ms}, count());
     const int on_a_pool = weft::run(pool, count());
     std::printf("%-18s  %10d  %10d\n", name, on_a_loop, on_a_pool);
   };

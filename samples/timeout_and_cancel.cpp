@@ -110,7 +110,7 @@ weft::task<> amain() {
 
 int main(int argc, char** argv) {
   CLI::App app{"Ways to stop what takes too long."};
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("--workers", options.workers, "1: an event loop, more: a pool, 0: all cores")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

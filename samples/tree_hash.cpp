@@ -17,6 +17,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -27,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+using namespace std::chrono_literals;
 using sample::file_hash;
 using weft::fs::file_type;
 
@@ -104,7 +106,7 @@ bool print(std::vector<file_hash> files) {
 int main(int argc, char** argv) {
   CLI::App app{"The SHA-256 of every regular file below a directory."};
   std::string root;
-  weft::run_options options{.workers = 0};
+  weft::run_options options{.workers = 0, .stall_after = 100ms};
   app.add_option("DIR", root, "the directory")->required();
   app.add_option("--workers", options.workers, "1: an event loop, more: a pool, 0: all cores")
       ->capture_default_str();

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 struct job {
@@ -94,7 +95,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Finds the longest Collatz chain."};
   std::uint64_t below = 1'000'000;
   std::size_t tasks = 4;
-  weft::run_options options;
+  weft::run_options options{.stall_after = 100ms};
   app.add_option("--below", below, "the numbers to look at: from 1 to below this one")
       ->check(CLI::Range(2, 1'000'000'000))
       ->capture_default_str();

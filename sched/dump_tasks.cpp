@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <source_location>
 #include <system_error>
 #include <utility>
 
@@ -43,7 +44,7 @@ void answer(question& q, scheduler& s) noexcept {
 
 std::string ask(scheduler& s) {
   const auto q = std::make_shared<question>();
-  s.send(detail::make_posted([q, &s] { answer(*q, s); }));
+  s.send(detail::make_posted([q, &s] { answer(*q, s); }, std::source_location::current()));
   std::unique_lock lock(q->mutex);
   if (!q->answered.wait_for(lock, std::chrono::seconds(1), [&] { return q->done; }))
     throw std::system_error(std::make_error_code(std::errc::timed_out),

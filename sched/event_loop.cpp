@@ -7,6 +7,7 @@
 #include "weft/runtime/worker.hpp"
 #include "weft/sched/detail/hosting.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
+#include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
@@ -22,7 +23,7 @@ struct event_loop::parts {
   parts(event_loop& loop, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
         helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot),
-        hosting(loop) {}
+        hosting(loop), stalls(detail::make_stall_watch(kernel, o, 1)) {}
 
   const run_options options;
   const detail::fork_guard here;
@@ -33,6 +34,7 @@ struct event_loop::parts {
   detail::frame_depot depot;
   detail::worker worker;
   detail::hosting hosting;
+  const std::unique_ptr<detail::stall_watch> stalls;  // null: not asked for
 };
 
 namespace {
@@ -121,6 +123,8 @@ void event_loop::drive(detail::main_task_base& main) {
   const detail::worker_binding binding(w);
   if (p.options.trace != nullptr) w.trace = &p.options.trace->add_lane("event loop");
   w.ring = &ring;
+  const detail::watched_worker watched(p.stalls.get(), w);
+  w.observed = w.trace != nullptr || p.stalls != nullptr;
   struct left_empty {  // also when the start fails
     detail::worker& w;
     ~left_empty() {

@@ -9,6 +9,7 @@
 #include "weft/sched/run_options.hpp"
 
 #include <memory>
+#include <source_location>
 
 namespace weft {
 
@@ -44,8 +45,8 @@ public:
   /// Errors:   bad_alloc.
   /// Thread:   any. Without a run in progress it waits for the next one.
   template <class F>
-  void post(F&& fn) {
-    send(detail::make_posted(std::forward<F>(fn)));
+  void post(F&& fn, std::source_location where = std::source_location::current()) {
+    send(detail::make_posted(std::forward<F>(fn), where));
   }
 
   void send(detail::message& m) noexcept override;

@@ -5,6 +5,7 @@
 
 #include "weft/runtime/message.hpp"
 
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -14,8 +15,10 @@ struct posted : message {
   virtual ~posted() = default;
   virtual void call() = 0;
 
+  const std::source_location where;  // of the post()
+
 protected:
-  posted() noexcept { deliver = &posted::call_and_free; }
+  explicit posted(std::source_location w) noexcept : where(w) { deliver = &posted::call_and_free; }
 
 private:
   static void call_and_free(message& m, worker&) noexcept;
@@ -23,13 +26,13 @@ private:
 
 /// Owned by the mailbox that it is sent to; freed after the call, or without it when none comes.
 template <class F>
-posted& make_posted(F&& fn) {
+posted& make_posted(F&& fn, std::source_location where) {
   struct posted_function final : posted {
-    explicit posted_function(F&& f) : function(std::forward<F>(f)) {}
+    posted_function(F&& f, std::source_location w) : posted(w), function(std::forward<F>(f)) {}
     void call() override { function(); }
     std::decay_t<F> function;
   };
-  return *new posted_function(std::forward<F>(fn));
+  return *new posted_function(std::forward<F>(fn), where);
 }
 
 /// Frees what was posted to a scheduler that ends without having run it.

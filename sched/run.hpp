@@ -16,7 +16,8 @@ namespace weft {
 /// Returns:  main's value.
 /// Errors:   rethrows what escaped main; system_error(operation_canceled) instead of `cancelled`;
 ///           system_error that names the call and its likely cause when the runtime cannot start;
-///           resource_deadlock_would_occur inside a task.
+///           resource_deadlock_would_occur inside a task; `deadlock`, with the tree of who awaits
+///           whom, when all tasks wait and nothing is left that could wake one.
 /// Thread:   any that runs no task; blocks it.
 /// Cost:     opens a ring per worker; a pool starts a thread for each worker besides.
 template <class T>

@@ -7,6 +7,7 @@
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/hosting.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
+#include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/trace.hpp"
@@ -35,7 +36,8 @@ struct thread_pool::seat {
 struct thread_pool::parts {
   parts(thread_pool& pool, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(detail::make_helpers(kernel, o.helpers_max)), hosting(pool) {}
+        helpers(detail::make_helpers(kernel, o.helpers_max)), hosting(pool),
+        stalls(detail::make_stall_watch(kernel, o, o.workers)) {}
 
   const run_options options;
   const detail::fork_guard here;
@@ -43,7 +45,8 @@ struct thread_pool::parts {
   const std::shared_ptr<detail::helper_pool> helpers;
   detail::frame_depot depot;
   detail::hosting hosting;
-  detail::mailbox inbox;  // whoever comes first delivers
+  const std::unique_ptr<detail::stall_watch> stalls;  // null: not asked for
+  detail::mailbox inbox;                              // whoever comes first delivers
   std::vector<std::unique_ptr<seat>> seats;
 
   // The start: nobody works before every ring is open, since any may have to ring any other's bell.
@@ -72,6 +75,7 @@ thread_pool::thread_pool(const run_options& options, counted)
     seats.push_back(std::make_unique<seat>(*this, i, parts_->depot));
     if (options.trace != nullptr)
       seats[i]->worker.trace = &options.trace->add_lane("worker " + std::to_string(i));
+    seats[i]->worker.observed = options.trace != nullptr || parts_->stalls != nullptr;
   }
   start_threads();
 }
@@ -263,6 +267,7 @@ detail::suspended* thread_pool::steal(seat& thief) noexcept {
 void thread_pool::work(seat& self) noexcept {
   detail::worker& w = self.worker;
   const detail::worker_binding binding(w);
+  const detail::watched_worker watched(parts_->stalls.get(), w);
   bool searching = false;
   const auto end_search = [&] {
     if (searching && idle_.end_search()) wake_one();

@@ -10,6 +10,7 @@
 #include "weft/sched/run_options.hpp"
 
 #include <memory>
+#include <source_location>
 
 namespace weft {
 
@@ -46,8 +47,8 @@ public:
   /// Errors:   bad_alloc.
   /// Thread:   any. What no worker has taken when the pool is destroyed is freed without a call.
   template <class F>
-  void post(F&& fn) {
-    send(detail::make_posted(std::forward<F>(fn)));
+  void post(F&& fn, std::source_location where = std::source_location::current()) {
+    send(detail::make_posted(std::forward<F>(fn), where));
   }
 
   /// The number of threads.

@@ -29,6 +29,7 @@
 #include "weft/runtime/semaphore.hpp"
 #include "weft/runtime/shared_mutex.hpp"
 #include "weft/runtime/sleep.hpp"
+#include "weft/runtime/stop_token.hpp"
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/unbounded_channel.hpp"

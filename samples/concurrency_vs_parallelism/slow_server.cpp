@@ -5,15 +5,18 @@
 #include <weft/io/serve.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <utility>
+
+using namespace std::chrono_literals;
 
 namespace demo {
 
 slow_server::slow_server(std::vector<std::string> pages, std::chrono::milliseconds delay)
     : pages_{std::move(pages)}, delay_{delay}, listener_{weft::tcp_listener::bind("127.0.0.1:0")},
-      thread_{[this] { weft::run(run_until_stopped()); }} {}
+      thread_{[this] { weft::run({.stall_after = 100ms}, run_until_stopped()); }} {}
 
 slow_server::~slow_server() { stopped_.set(); }
 

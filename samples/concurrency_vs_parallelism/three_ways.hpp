@@ -59,15 +59,11 @@ public:
       return results;
     };
 
-    const auto in_turn = timed("one after the other", [&] {
-      return weft::run({.workers = 1, .trace = &recording_}, one_after_the_other(make()));
-    });
-    const auto looped = timed("event loop", [&] {
-      return weft::run({.workers = 1, .trace = &recording_}, all_at_once(make()));
-    });
-    const auto pooled = timed(pool_name(), [&] {
-      return weft::run({.workers = workers_, .trace = &recording_}, all_at_once(make()));
-    });
+    const auto in_turn =
+        timed("one after the other", [&] { return weft::run(on(1), one_after_the_other(make())); });
+    const auto looped = timed("event loop", [&] { return weft::run(on(1), all_at_once(make())); });
+    const auto pooled =
+        timed(pool_name(), [&] { return weft::run(on(workers_), all_at_once(make())); });
 
     if (looped != in_turn || pooled != in_turn) {
       throw std::runtime_error(about.name + ": the three ways do not give the same results");
@@ -79,6 +75,11 @@ public:
   const weft::trace_recording& recording() const { return recording_; }
 
 private:
+  weft::run_options on(unsigned workers) {
+    return {
+        .workers = workers, .trace = &recording_, .stall_after = std::chrono::milliseconds(100)};
+  }
+
   const unsigned workers_;
   weft::trace_recording recording_;
 };

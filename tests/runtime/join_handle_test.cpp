@@ -35,6 +35,8 @@ task<int> number_later(int n, event& gate) {
   co_return n;
 }
 
+task<> wait_for(join_handle<void>& h) { co_await h; }
+
 }  // namespace
 
 TEST_SUITE("runtime/join_handle") {
@@ -256,13 +258,14 @@ TEST_SUITE("runtime/join_handle") {
       run([]() -> task<> {
         auto body = [](task_group& g) -> task<> {
           join_handle<void> shared = g.spawn([]() -> task<> { co_await sleep_for(1h); });
-          auto wait = [](join_handle<void>& h) -> task<> { co_await h; };
-          g.spawn(wait, std::ref(shared));
-          co_await wait(shared);
+          g.spawn(wait_for, std::ref(shared));
+          co_await wait_for(shared);
         };
         co_await with_task_group(body);
       }());
     });
-    CHECK(said.find("two tasks await the same join_handle") != std::string::npos);
+    CHECK(said.find("join_handle_test.cpp:") != std::string::npos);
+    CHECK(said.find("wait_for") != std::string::npos);
+    CHECK(said.find("a second task awaits this join_handle") != std::string::npos);
   }
 }

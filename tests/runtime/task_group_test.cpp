@@ -540,6 +540,24 @@ TEST_SUITE("runtime/task_group") {
     CHECK(said.find("spawn on a task group that has ended") != std::string::npos);
   }
 
+  TEST_CASE("a group that goes before its tasks ends the program with the name of one") {
+    const std::string said = tests::dying_words([] {
+      run([]() -> task<> {
+        std::atomic<int> cancels{0};
+        auto body = [&](task_group& g) -> task<> {
+          g.spawn(sleep_until_cancelled, std::ref(cancels));
+          co_await yield();
+          std::destroy_at(&g);  // as a frame does that is destroyed in the middle
+        };
+        co_await with_task_group(body);
+      }());
+    });
+    CHECK(said.find("task_group_test.cpp:") != std::string::npos);
+    CHECK(said.find("sleep_until_cancelled") != std::string::npos);
+    CHECK(said.find("was destroyed before its children had ended: join it first") !=
+          std::string::npos);
+  }
+
   TEST_CASE("a cancel that reaches a task first by the sibling that it awaits is absorbed") {
     // Inner groups hear of a cancel after the strands of the outer one: the sibling has ended
     // before the task that waits for it, two groups further in, is visited.

@@ -32,6 +32,8 @@ namespace {
 
 task<int> number(int n) { co_return n; }
 
+task<> wait_for_ever(event& never) { co_await never.wait(); }
+
 task<> set_flag(bool& flag) {
   flag = true;
   co_return;
@@ -290,6 +292,8 @@ TEST_SUITE("runtime/task") {
       }());
     });
     CHECK(said.find("a task runs once") != std::string::npos);
+    CHECK(said.find("number") != std::string::npos);
+    CHECK(said.find("task_test.cpp:") != std::string::npos);
   }
 
   TEST_CASE("awaiting a task that was moved from ends the program and says why") {
@@ -307,7 +311,7 @@ TEST_SUITE("runtime/task") {
     const std::string said = dying_words([] {
       run([]() -> task<> {
         event never;
-        std::optional<task<>> waiting = [](event& e) -> task<> { co_await e.wait(); }(never);
+        std::optional<task<>> waiting = wait_for_ever(never);
         auto body = [&waiting](task_group& g) -> task<> {
           g.spawn([](task<>& t) -> task<> { co_await std::move(t); }, std::ref(*waiting));
           co_await sleep_for(1ms);
@@ -316,7 +320,9 @@ TEST_SUITE("runtime/task") {
         co_await with_task_group(body);
       }());
     });
-    CHECK(said.find("a task was destroyed while it is suspended") != std::string::npos);
+    CHECK(said.find("task_test.cpp:") != std::string::npos);
+    CHECK(said.find("wait_for_ever") != std::string::npos);
+    CHECK(said.find("this task was destroyed while it is suspended") != std::string::npos);
     CHECK(said.find("join it") != std::string::npos);
   }
 }

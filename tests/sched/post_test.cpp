@@ -48,6 +48,8 @@ TEST_SUITE("sched/post") {
       CHECK(says(said, "escaped a function that was given to post()"));
       CHECK(says(said, "the disk is on fire"));
       CHECK(says(said, "catch it inside"));
+      CHECK(says(said, "post_test.cpp:"));
+      CHECK(says(said, "last_words"));
     }
   }
 

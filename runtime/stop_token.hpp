@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// this_task::stop_token: cancellation for code that knows the standard library's tokens and none of
+// weft's awaits, such as a long computation in a blocking() call. The record behind a token is made
+// on first use and belongs to the strand, until the scope that it was asked for in closes; a visit
+// of the strand that finds that scope stopped sends the record to the worker, which requests the
+// stop between two tasks: callbacks run there, under no lock, never in whoever cancels.
+
+#include "weft/runtime/promise.hpp"
+#include "weft/runtime/scope.hpp"
+
+#include <stop_token>
+
+namespace weft {
+
+namespace detail {
+
+struct stop_record : message {
+  std::stop_source source;
+  plain<stop_record*> next = nullptr;
+  cancel_scope* scope = nullptr;
+  cancel_scope* held = nullptr;  // does not end while the record is on its way
+};
+
+struct stop_token_query : operation_tag {
+  promise_base* promise = nullptr;
+
+  bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  std::stop_token await_resume() const { return token_of(strand_of(*promise)); }
+
+private:
+  static std::stop_token token_of(strand& line);
+};
+
+}  // namespace detail
+
+namespace this_task {
+
+/// `std::stop_token stop = co_await this_task::stop_token();` is told when the task's scope is
+/// stopped, by a cancel, a deadline or a failed sibling.
+///
+/// Returns:  the token of the innermost scope; once that has closed no stop comes any more.
+/// Errors:   bad_alloc on first use in a scope. A stopped scope gives a token that is stopped.
+/// Thread:   the token is used on any; a std::stop_callback runs on a worker, between two tasks, or
+///           in its own constructor: it returns soon and throws nothing.
+/// Lifetime: the token may outlive the task.
+/// Cost:     two allocations on first use in a scope; it never suspends. Requesting allocates
+///           nothing.
+[[nodiscard]] inline detail::stop_token_query stop_token() noexcept { return {}; }
+
+}  // namespace this_task
+
+}  // namespace weft

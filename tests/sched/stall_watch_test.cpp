@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+#include "support/both_schedulers.hpp"
+#include "weft/runtime/as_result.hpp"
+#include "weft/runtime/sleep.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/runtime/with_timeout.hpp"
+#include "weft/runtime/yield.hpp"
+#include "weft/sched/run.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+using namespace weft;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What was reported; a plain function is all that .on_stall takes.
+class heard_reports {
+public:
+  static void hear(std::string_view report) {
+    const std::lock_guard lock(only().mutex_);
+    only().reports_.emplace_back(report);
+    only().changed_.notify_all();
+  }
+  static std::vector<std::string> take() {
+    const std::lock_guard lock(only().mutex_);
+    return std::exchange(only().reports_, {});
+  }
+  /// Blocks the thread until there are `n`; false when they did not come for a minute.
+  static bool wait_for(std::size_t n) {
+    std::unique_lock lock(only().mutex_);
+    return only().changed_.wait_for(lock, 1min, [&] { return only().reports_.size() >= n; });
+  }
+
+private:
+  static heard_reports& only() {
+    static heard_reports all;
+    return all;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> reports_;
+};
+
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+template <class Body>
+void on_both_watched(Body body) {
+  tests::on_both([&](run_options o) {
+    o.stall_after = 10ms;
+    o.on_stall = &heard_reports::hear;
+    heard_reports::take();
+    body(o);
+  });
+}
+
+task<bool> block_until_reported() {
+  co_await yield();
+  co_return heard_reports::wait_for(1);
+}
+
+task<> ask_in_vain(int times) {
+  for (int i = 0; i < times; ++i) (void)co_await as_result(sleep_for(1h));
+}
+
+task<> in_a_stopped_group(int times) {
+  auto body = [times](task_group& g) -> task<> {
+    g.cancel();
+    g.spawn(ask_in_vain, times);
+    co_return;
+  };
+  co_await with_task_group(body);
+}
+
+}  // namespace
+
+TEST_SUITE("sched/stall_watch") {
+  TEST_CASE("a task that blocks its worker is reported, with its name, its line and its stack") {
+    on_both_watched([](const run_options& o) {
+      CHECK(run(o, block_until_reported()));
+      const auto reports = heard_reports::take();
+      REQUIRE(reports.size() == 1);
+      const std::string& report = reports[0];
+      CHECK(has(report, o.workers == 1 ? "the event loop has been kept busy" : "worker "));
+      CHECK(has(report, "block_until_reported, which came back from "));
+      CHECK(has(report, "for more than 10.0 ms by "));
+      CHECK(has(report, "stall_watch_test.cpp:"));
+      CHECK(has(report, "weft::blocking"));
+      CHECK(has(report, "#0 "));
+      CHECK(has(report, "#4 "));
+    });
+  }
+
+  TEST_CASE("one that goes on blocking is not reported again") {
+    on_both_watched([](run_options o) {
+      o.stall_after = 1ms;
+      auto block = []() -> task<> {
+        co_await yield();
+        CHECK(heard_reports::wait_for(1));
+        // Many more looks at the same stretch.
+        const auto end = std::chrono::steady_clock::now() + 50ms;
+        while (std::chrono::steady_clock::now() < end) {}
+      };
+      run(o, block());
+      CHECK(heard_reports::take().size() == 1);
+    });
+  }
+
+  TEST_CASE("the other worker's tasks go on while one is blocked") {
+    heard_reports::take();
+    auto beside = [](std::atomic<bool>& done) -> task<> {
+      for (int i = 0; i < 100; ++i) co_await sleep_for(10us);
+      done = true;
+    };
+    std::atomic<bool> done{false};
+    auto body = [&](task_group& g) -> task<> {
+      g.spawn(beside, std::ref(done));
+      const bool reported = co_await block_until_reported();
+      CHECK(reported);
+    };
+    run({.workers = 2, .stall_after = 10ms, .on_stall = &heard_reports::hear},
+        with_task_group(body));
+    CHECK(done);
+    heard_reports::take();
+  }
+
+  TEST_CASE("waiting is no stall") {
+    on_both_watched([](const run_options& o) {
+      auto wait = []() -> task<> { co_await sleep_for(60ms); };
+      run(o, wait());
+      CHECK(heard_reports::take().empty());
+    });
+  }
+
+  TEST_CASE("a task that lets others run is no stall, however long it computes") {
+    on_both_watched([](run_options o) {
+      o.stall_after = 150ms;  // more than a busy machine keeps a thread from running
+      auto compute = []() -> task<> {
+        const auto end = std::chrono::steady_clock::now() + 500ms;
+        while (std::chrono::steady_clock::now() < end) co_await yield();
+      };
+      run(o, compute());
+      CHECK(heard_reports::take().empty());
+    });
+  }
+
+  TEST_CASE("further stalls within a second are counted, and told at the end") {
+    on_both_watched([](run_options o) {
+      o.stall_after = 1ms;
+      auto block = []() -> task<> {
+        CHECK(heard_reports::wait_for(1));
+        co_await yield();
+        const auto end = std::chrono::steady_clock::now() + 100ms;
+        while (std::chrono::steady_clock::now() < end) {}
+      };
+      run(o, block());
+      const auto reports = heard_reports::take();
+      REQUIRE(reports.size() == 2);
+      CHECK(has(reports[1], "(1 more since the report before.)"));
+    });
+  }
+
+  TEST_CASE("a posted function that blocks is reported") {
+    heard_reports::take();
+    {
+      thread_pool pool({.workers = 1, .stall_after = 10ms, .on_stall = &heard_reports::hear});
+      pool.post([] { CHECK(heard_reports::wait_for(1)); });
+      CHECK(heard_reports::wait_for(1));
+    }
+    const auto reports = heard_reports::take();
+    REQUIRE(reports.size() == 1);
+    CHECK(has(reports[0], "by a posted function, and"));
+  }
+
+  TEST_CASE("a program that handles SIGURG itself keeps its handler, and gets no stack") {
+    on_both_watched([](const run_options& o) {
+      const auto before = std::signal(SIGURG, [](int) {});
+      CHECK(run(o, block_until_reported()));
+      std::signal(SIGURG, before);
+      const auto reports = heard_reports::take();
+      REQUIRE(reports.size() == 1);
+      CHECK(has(reports[0], "(No stack: the program handles SIGURG itself.)"));
+    });
+  }
+
+  TEST_CASE("the handler of SIGURG goes with the last scheduler that needs it") {
+    on_both_watched([](const run_options& o) {
+      auto look = []() -> task<bool> {
+        struct sigaction now{};
+        sigaction(SIGURG, nullptr, &now);
+        co_return (now.sa_flags & SA_SIGINFO) != 0;
+      };
+      CHECK(run(o, look()));
+      struct sigaction after{};
+      sigaction(SIGURG, nullptr, &after);
+      CHECK((after.sa_handler == SIG_DFL));
+    });
+  }
+
+  TEST_CASE("a task that goes on after 1000 refused awaits is named, once") {
+    on_both_watched([](const run_options& o) {
+      run(o, in_a_stopped_group(3000));
+      auto reports = heard_reports::take();
+      REQUIRE(reports.size() == 1);
+      CHECK(has(reports[0], "ask_in_vain goes on although its scope is stopped: 1000 awaits"));
+      CHECK(has(reports[0], "stall_watch_test.cpp:"));
+    });
+  }
+
+  TEST_CASE("fewer refusals are nobody's concern, and a closed scope begins a new count") {
+    on_both_watched([](const run_options& o) {
+      auto many = []() -> task<> {
+        for (int i = 0; i < 3; ++i) {
+          auto late = []() -> task<> {
+            co_await ask_in_vain(900);
+            co_await yield();
+          };
+          (void)co_await as_result(with_timeout(0ns, late()));
+        }
+      };
+      run(o, many());
+      CHECK(heard_reports::take().empty());
+    });
+  }
+
+  TEST_CASE("nothing is reported unless it is asked for") {
+    tests::on_both([](run_options o) {
+      o.on_stall = &heard_reports::hear;
+      heard_reports::take();
+      run(o, in_a_stopped_group(3000));
+      CHECK(heard_reports::take().empty());
+    });
+  }
+}
