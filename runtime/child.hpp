@@ -13,6 +13,7 @@
 //       second sees the other: no end is missed, and the outcome is handed over.
 //   C2: `owners_` to zero (acq_rel): the frame is destroyed after its last use elsewhere.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/task.hpp"
 
@@ -105,8 +106,8 @@ private:
   child_message stop_message_;
   strand line_;
   group_state* group_ = nullptr;
-  std::atomic<waiter*> waiter_{nullptr};
-  std::atomic<std::uint32_t> owners_{1};
+  atomic<waiter*> waiter_{nullptr};
+  atomic<std::uint32_t> owners_{1};
 };
 
 template <class T>

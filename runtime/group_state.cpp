@@ -34,7 +34,10 @@ bool group_state::try_run(suspended& child) noexcept {
     return true;
   }
   child.next = nullptr;
-  (newest_pending_ != nullptr ? newest_pending_->next : oldest_pending_) = &child;
+  if (newest_pending_ != nullptr)
+    newest_pending_->next = &child;
+  else
+    oldest_pending_ = &child;
   newest_pending_ = &child;
   return false;
 }

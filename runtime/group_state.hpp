@@ -4,6 +4,7 @@
 // failure stops the scope and is kept to be rethrown; the others go to the list that the user gave.
 // `cancelled` out of a stopped scope is no failure.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/scope_join.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
@@ -69,7 +70,7 @@ public:
 
 private:
   spin_lock lock_;
-  group_state* group_;  // guarded by lock_
+  plain<group_state*> group_;  // guarded by lock_
 };
 
 class group_state : public joinable_scope {
@@ -108,13 +109,13 @@ private:
   group_failures* const others_ = nullptr;
   const std::size_t running_max_ = 0;
   const bool fail_fast_ = true;
-  std::atomic<bool> cut_off_{false};
+  atomic<bool> cut_off_{false};
   spin_lock lock_;
   // Guarded by lock_ until the scope is empty.
   std::exception_ptr first_;
-  std::size_t running_ = 0;
-  suspended* oldest_pending_ = nullptr;  // linked through `next`
-  suspended* newest_pending_ = nullptr;
+  plain<std::size_t> running_ = 0;
+  plain<suspended*> oldest_pending_ = nullptr;  // linked through `next`
+  plain<suspended*> newest_pending_ = nullptr;
   std::shared_ptr<group_link> link_;
 };
 

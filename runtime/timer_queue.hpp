@@ -14,6 +14,8 @@
 // searched from end to end (correct but linear), and moves to the heap as soon as another timer
 // leaves it.
 
+#include "weft/runtime/atomics.hpp"
+
 #include <array>
 #include <bit>
 #include <chrono>
@@ -36,7 +38,7 @@ struct timer {
   [[nodiscard]] bool queued() const noexcept { return position != 0; }
 
   // The queue's. Position in the heap (3 and up), 1 for the list, 0 for none.
-  std::size_t position = 0;
+  plain<std::size_t> position = 0;
   std::uint64_t sequence = 0;
   timer* next_unheaped = nullptr;
 };

@@ -14,6 +14,7 @@
 //
 //   A1: a child's decrement (acq_rel) -> the last child's: the parent reads what all have written.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/to_task.hpp"
 
@@ -63,7 +64,7 @@ private:
                                                                    worker& w) noexcept;
 
   promise_base* parent_ = nullptr;
-  std::atomic<std::size_t> left_{0};
+  atomic<std::size_t> left_{0};
 };
 
 /// What escaped the children: the first failure in argument order, a cancel only if there is no

@@ -5,6 +5,7 @@
 // that only ends because its scope was stopped has not completed.
 
 #include "weft/runtime/as_result.hpp"
+#include "weft/runtime/atomics.hpp"
 #include "weft/runtime/scope_join.hpp"
 #include "weft/runtime/to_task.hpp"
 #include "weft/runtime/when_all.hpp"
@@ -75,7 +76,7 @@ private:
 
   promise_base& parent_;
   joinable_scope scope_;
-  std::atomic<std::size_t> winner_{nobody};
+  atomic<std::size_t> winner_{nobody};
 };
 
 /// Starts children that were added, and ends when all of them have.
