@@ -47,6 +47,8 @@ public:
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
   ~atomic() {
+    *const_cast<volatile bool*>(&ended_) =
+        true;  // volatile: for who comes later, against the rules
     engine& e = engine::active();
     if (e.lenient()) return;
     for (unsigned t = 0; t != max_threads; ++t) {
@@ -144,6 +146,10 @@ private:
   std::memory_order begin(engine& e, access what, std::memory_order order,
                           const here& where) const {
     order = e.step(what, order, where);
+    if (*const_cast<const volatile bool*>(&ended_)) {
+      e.fail("an atomic is used after its end at line " + std::to_string(where.line()) + " of " +
+             where.file_name());
+    }
     if (!e.knows(made_by_, made_at_)) {
       e.fail("data race: an atomic is used by a thread that cannot know that it exists");
     }
@@ -190,8 +196,10 @@ private:
   template <class F>
   U update(F change, std::memory_order order, const here& where) {
     engine& e = engine::active();
-    const U old = history_.back().value;
-    if (e.lenient()) return history_.push_back({change(old), {}, {}}), old;
+    if (e.lenient()) {
+      const U old = history_.back().value;
+      return history_.push_back({change(old), {}, {}}), old;
+    }
     order = begin(e, access::rmw, order, where);
     const U found = history_.back().value;
     replace(e, change(found), order);
@@ -205,6 +213,7 @@ private:
   mutable std::array<std::uint32_t, max_threads> touched_{};
   unsigned made_by_ = 0;
   std::uint32_t made_at_ = 0;
+  bool ended_ = false;
 };
 
 /// The policy that takes std_atomics' place.

@@ -189,6 +189,25 @@ RULES = [
           "HOLDS ? send_state::closed : send_state::sent")),
     Rule("channel.hpp", "channel: the last sender that goes closes",
          ("if («last»)", "HOLDS && last")),
+    Rule("when_all.cpp", "when_all: the children are counted down in one step",
+         ("if («w.shared») {\n    last", "HOLDS && w.shared")),
+    Rule("when_all.cpp", "when_all: a child has left its scope when it is counted",
+         ("«self.leave();»", "if (HOLDS) self.leave();"),
+         ("«»promise_base* next = parent;", "if (!HOLDS) self.leave();\n  ")),
+    Rule("when_all.cpp", "when_all: the last child resumes the parent, and no other",
+         ("if («last») {", "last || !HOLDS")),
+    Rule("when_any.cpp", "when_any: the winner is decided once",
+         ("std::size_t none = «nobody»;",
+          "HOLDS ? nobody : all.winner_.load(std::memory_order_relaxed)")),
+    Rule("when_any.cpp", "when_any: who was only stopped has not completed",
+         ("if («!only_stopped» &&", "(!HOLDS || !only_stopped)")),
+    Rule("when_any.cpp", "when_any: the winner stops the others",
+         ("«all.scope_.request_stop();»", "{ if (HOLDS) all.scope_.request_stop(); }")),
+    Rule("when_any.cpp", "when_any: the winner stops the others before it is counted",
+         ("«»std::size_t none =", "std::coroutine_handle<> next;\n"
+          "  if (!HOLDS) next = fork_join::child_finished(child, w);\n  "),
+         ("return «fork_join::child_finished(child, w);»",
+          "HOLDS ? fork_join::child_finished(child, w) : next;")),
 ]
 
 

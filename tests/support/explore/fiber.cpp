@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "fiber.hpp"
 
+#include <cstring>
+
+#include <cxxabi.h>
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define WEFT_EXPLORE_ASAN 1
@@ -28,7 +32,12 @@ namespace weft::explore {
 
 namespace {
 constexpr std::size_t stack_size = 256 * 1024;
-}
+
+// What the C++ ABI has for each thread (__cxa_eh_globals): a pointer and a counter.
+using thread_exceptions = std::array<void*, 2>;
+
+void* exceptions_of_thread() { return static_cast<void*>(abi::__cxa_get_globals()); }
+}  // namespace
 
 bool sanitized() {
 #if defined(WEFT_EXPLORE_ASAN) || defined(WEFT_EXPLORE_TSAN)
@@ -77,6 +86,7 @@ void fiber::reset() {
   if (tsan_ != nullptr) __tsan_destroy_fiber(tsan_);
   tsan_ = __tsan_create_fiber(0);
 #endif
+  exceptions_ = {};
   getcontext(&context_);
   context_.uc_stack.ss_sp = stack_.get();
   context_.uc_stack.ss_size = stack_size;
@@ -91,6 +101,8 @@ void fiber::switch_to(fiber& to) {
 #if defined(WEFT_EXPLORE_TSAN)
   __tsan_switch_to_fiber(to.tsan_, 0);
 #endif
+  std::memcpy(exceptions_.data(), exceptions_of_thread(), sizeof(thread_exceptions));
+  std::memcpy(exceptions_of_thread(), to.exceptions_.data(), sizeof(thread_exceptions));
   swapcontext(&context_, &to.context_);
 #if defined(WEFT_EXPLORE_ASAN)
   __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);

@@ -2,8 +2,9 @@
 #pragma once
 
 // A fiber: a stack of its own that one real thread switches to and from, in a way that the
-// sanitizers can follow.
+// sanitizers can follow. It keeps the exceptions that it is handling, too.
 
+#include <array>
 #include <cstddef>
 #include <memory>
 
@@ -46,6 +47,7 @@ private:
   ucontext_t context_{};
   void (*entry_)() = nullptr;
   std::unique_ptr<char[]> stack_;
+  std::array<void*, 2> exceptions_{};  // those that are caught, and how many are under way
   [[maybe_unused]] const void* bottom_ = nullptr;
   [[maybe_unused]] std::size_t size_ = 0;
   [[maybe_unused]] void* fake_stack_ = nullptr;  // AddressSanitizer's

@@ -2,8 +2,11 @@
 #include "mutants.hpp"
 
 #include "rules.hpp"
+#include "support/long_tests.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 
 namespace weft::explore {
 
@@ -71,6 +74,15 @@ std::string verdict::text() const {
   std::string lines;
   for (const std::string& w : wrong) lines += w + "\n";
   return lines;
+}
+
+exploration explored(const char* name, std::function<void(scenario&)> set_up,
+                     unsigned preemptions) {
+  return {{.name = name,
+           .preemptions = preemptions + static_cast<unsigned>(tests::repetitions(0, 1)),
+           .stale_reads = 1,
+           .random_executions = static_cast<std::uint64_t>(tests::repetitions(1'000, 20'000))},
+          std::move(set_up)};
 }
 
 verdict weaken_each(std::span<const exploration> explorations,

@@ -28,6 +28,10 @@ struct exploration {
   std::function<void(scenario&)> set_up;
 };
 
+/// One that is short; with WEFT_TEST_LONG=1 it goes one preemption further, and has twenty times as
+/// many random executions.
+exploration explored(const char* name, std::function<void(scenario&)> set_up, unsigned preemptions);
+
 struct verdict {
   unsigned noticed = 0;            // mutations that made some exploration fail
   std::vector<std::string> wrong;  // those that went unnoticed, or were excused and noticed

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 // An assertion of the library that does not hold is what an exploration is after.
 namespace weft::detail {
@@ -127,23 +128,65 @@ void world::ends(const void* record, std::size_t bytes) const {
   }
 }
 
+// Timers that are due since the time has come.
+bool world::expire(worker_thread& own) {
+  const std::int64_t now = now_;
+  if (std::exchange(own.looked_at_timers_ns, now) == now) return false;
+  while (detail::worker_timer* const due = own.record->timers.pop_expired(now)) {
+    due->expire(*due, *own.record);
+  }
+  return true;
+}
+
+detail::suspended* world::next(unsigned me) {
+  detail::worker& w = *workers_[me]->record;
+  detail::suspended* found = w.fifo.take();
+  if (found == nullptr) found = w.pop_fork();
+  for (unsigned i = 0; steals_ && found == nullptr && i != workers_.size(); ++i) {
+    detail::worker& victim = *workers_[i]->record;
+    if (i == me) continue;
+    if (!victim.forks.empty()) found = victim.forks.steal();
+    if (found == nullptr) found = w.fifo.steal_from(victim.fifo);
+  }
+  return found;
+}
+
+bool world::others_have_work(unsigned me) const {
+  return steals_ && std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
+           return other != workers_[me] &&
+                  !(other->record->forks.empty() && other->record->fifo.empty());
+         });
+}
+
+void world::resume(detail::worker& w, detail::suspended& s) {
+  const void* const frame = s.promise->self.address();
+  if (std::any_of(frames_.begin(), frames_.end(),
+                  [&](std::coroutine_handle<> h) { return h.address() == frame; })) {
+    auto& p = static_cast<actor::promise_type&>(*s.promise);
+    check(p.suspended.read(), "a task is resumed once");
+    p.suspended.write(false);
+  }
+  w.resume(s);
+}
+
 void world::work(unsigned me) {
   worker_thread& own = *workers_[me];
   detail::worker& w = *own.record;
   const std::function<bool()> awake = [&] {
     return ended() || !own.own.messages.empty() || !shared_inbox_.messages.empty() ||
-           !w.fifo.empty();
+           !w.fifo.empty() || !w.forks.empty() || own.looked_at_timers_ns != now_ ||
+           others_have_work(me);
   };
   while (!ended()) {
     detail::message* m = take(own.own);
     if (m == nullptr) m = take(shared_inbox_);
     if (m != nullptr) {
       m->deliver(*m, w);
-    } else if (detail::suspended* const s = w.fifo.take()) {
-      auto& p = static_cast<actor::promise_type&>(*s->promise);
-      check(p.suspended.read(), "a task is resumed once");
-      p.suspended.write(false);
-      w.resume(*s);
+      continue;
+    }
+    if (expire(own)) continue;
+    if (detail::suspended* const s = next(me)) {
+      resume(w, *s);
     } else {
       wait_until(awake);
     }

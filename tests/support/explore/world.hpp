@@ -17,6 +17,7 @@
 #include "weft/runtime/worker.hpp"
 
 #include <coroutine>
+#include <cstdint>
 #include <cstdlib>
 #include <deque>
 #include <functional>
@@ -39,18 +40,24 @@ struct watched_await {
 
   bool await_ready() noexcept { return awaited.await_ready(); }
   template <class Handle>
-  bool await_suspend(Handle h) noexcept {
+  auto await_suspend(Handle h) noexcept {
+    using answer = decltype(awaited.await_suspend(h));
     Promise& p = *awaiting;
     p.suspended.write(true);
-    if constexpr (std::is_void_v<decltype(awaited.await_suspend(h))>) {
+    if constexpr (std::is_void_v<answer>) {
       awaited.await_suspend(h);
-    } else if (!awaited.await_suspend(h)) {
-      p.suspended.write(false);  // nobody was told
-      return false;
+    } else if constexpr (std::is_same_v<answer, bool>) {
+      const bool waits = awaited.await_suspend(h);
+      if (!waits) p.suspended.write(false);  // nobody was told
+      return waits;
+    } else {
+      return awaited.await_suspend(h);  // a task: whoever ends it comes back
     }
-    return true;
   }
-  decltype(auto) await_resume() { return awaited.await_resume(); }
+  decltype(auto) await_resume() {
+    awaiting->suspended.write(false);
+    return awaited.await_resume();
+  }
 };
 
 /// A coroutine that is the whole of a strand.
@@ -97,7 +104,8 @@ struct actor::promise_type : detail::promise_base {
   plain<bool> suspended{true};
 };
 
-/// A pool of workers that take messages and what they have made ready themselves. What a scenario
+/// A pool of workers that take messages, timers that are due, and what they have made ready
+/// themselves; with let_steal() also what others have forked and made ready. What a scenario
 /// shares derives from it: so it stays where it is, unchecked, when an execution has failed.
 class world : public scheduler {
 public:
@@ -127,11 +135,18 @@ public:
     outsider(s, [this] { root().request_stop(); });
   }
 
+  /// In the set-up: workers that have nothing to do take what others have.
+  void let_steal() noexcept { steals_ = true; }
+  /// A thread with which the time comes, once, between any two steps of the others.
+  void time_comes(scenario& s, std::int64_t ns) {
+    s.thread([this, ns] { now_ = ns; });
+  }
+
   detail::worker& worker(unsigned i) noexcept { return *workers_[i]->record; }
 
   void send(detail::message& m) noexcept override;
   void send_to(detail::worker& w, detail::message& m) noexcept override;
-  std::int64_t now() noexcept override { return 0; }
+  std::int64_t now() noexcept override { return now_; }
   bool admit(detail::guest&) noexcept override { return false; }
   void dismiss(detail::guest&) noexcept override {}
   detail::hosting& hosting() noexcept override { std::abort(); }
@@ -151,6 +166,7 @@ private:
   struct worker_thread {
     std::unique_ptr<detail::worker> record;
     inbox own;
+    std::int64_t looked_at_timers_ns = 0;
   };
   struct root_scope final : detail::cancel_scope {
     explicit root_scope(world& w);
@@ -162,12 +178,18 @@ private:
   void work(unsigned me);
   void post(inbox& to, detail::message& m);
   detail::message* take(inbox& from);
+  bool expire(worker_thread& own);
+  detail::suspended* next(unsigned me);
+  bool others_have_work(unsigned me) const;
+  void resume(detail::worker& w, detail::suspended& s);
   bool ended() const { return !root_.has_value() && on_their_way_.empty(); }
 
   std::vector<std::unique_ptr<worker_thread>> workers_;
   inbox shared_inbox_;
   std::vector<detail::message*> on_their_way_;
   std::optional<root_scope> root_;
+  bool steals_ = false;
+  std::int64_t now_ = 0;
   std::vector<std::coroutine_handle<>> frames_;
   std::vector<detail::worker*> bound_;  // to each thread
   std::optional<detail::worker_binding> binding_;

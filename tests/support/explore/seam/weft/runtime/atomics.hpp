@@ -50,6 +50,11 @@ public:
   }
   U operator++() { return *this = cell_.read() + 1; }
   U operator--() { return *this = cell_.read() - 1; }
+  U operator++(int) {
+    const U before = cell_.read();
+    *this = before + 1;
+    return before;
+  }
 
 private:
   explore::plain<U> cell_;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What stands in the place of runtime/detail/fork_deque.hpp for the explorer, where forks are
+// stolen but the deque itself is not what is explored (tests/sched/fork_deque_explore_test.cpp does
+// that): each push, pop and steal is one step, and an item hands over what was written before its
+// push, nothing else.
+
+#include "support/explore/engine.hpp"
+
+#include <cstddef>
+#include <deque>
+
+namespace weft::detail {
+
+template <class T>
+class fork_deque {
+public:
+  [[nodiscard]] bool push(T* item) noexcept {
+    explore::engine& e = explore::engine::active();
+    if (!e.lenient()) e.step();
+    e.tick();
+    items_.push_back({item, e.now()});
+    return true;
+  }
+  [[nodiscard]] T* pop() noexcept {
+    return take([this] { return items_.back(); }, [this] { items_.pop_back(); });
+  }
+  [[nodiscard]] T* steal() noexcept {
+    return take([this] { return items_.front(); }, [this] { items_.pop_front(); });
+  }
+  /// No step of its own: what comes of it is one.
+  [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
+
+private:
+  struct item {
+    T* what;
+    explore::clock released;
+  };
+
+  template <class Look, class Remove>
+  T* take(Look look, Remove remove) noexcept {
+    explore::engine& e = explore::engine::active();
+    if (!e.lenient()) e.step();
+    if (items_.empty()) return nullptr;
+    const item taken = look();
+    remove();
+    e.now().join(taken.released);
+    return taken.what;
+  }
+
+  std::deque<item> items_;
+};
+
+}  // namespace weft::detail
