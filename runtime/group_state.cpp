@@ -3,6 +3,7 @@
 
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/child.hpp"
+#include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/worker.hpp"
 
 #include <mutex>
@@ -110,11 +111,16 @@ void child_base::request_stop() noexcept {
     line_.visit(nullptr, *w);
     return;
   }
+  // The group waits for the message, as it does for whatever else keeps a child's outcome.
+  const scheduler::outside_call call(line_.home());
+  if (!group_->try_hold()) return;  // all its children have ended
   add_owner();
   stop_message_.deliver = [](message& m, worker& here) noexcept {
     child_base& stopped = *static_cast<child_message&>(m).child;
+    group_state& group = *stopped.group_;
     stopped.line_.visit(nullptr, here);
     stopped.drop_owner();
+    release(group);
   };
   stop_message_.child = this;
   line_.home().send(stop_message_);

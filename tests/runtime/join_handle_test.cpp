@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 
 using namespace weft;
 using namespace std::chrono_literals;
@@ -40,6 +41,28 @@ task<> wait_for(join_handle<void>& h) { co_await h; }
 }  // namespace
 
 TEST_SUITE("runtime/join_handle") {
+  TEST_CASE("what nobody takes is gone before the group ends, whoever has cancelled its task") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        event waits;
+        event gate;
+        auto make_when_open = [&waits, &gate]() -> task<counted> {
+          waits.set();
+          co_await gate.wait();
+          co_return counted();
+        };
+        auto body = [&](task_group& g) -> task<> {
+          auto child = g.spawn(make_when_open);
+          co_await waits.wait();
+          gate.set();
+          std::thread([&child] { child.cancel(); }).join();
+        };
+        co_await with_task_group(body);
+        CHECK(counted::alive() == 0);
+      }());
+    });
+  }
+
   TEST_CASE("a handle gives the value of a task that has ended and of one that runs") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {
