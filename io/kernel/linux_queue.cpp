@@ -104,6 +104,9 @@ public:
   }
 
   int enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept override {
+    // There the registered number is that of another ring, or of none.
+    WEFT_ASSERT(std::this_thread::get_id() == opener_,
+                "a ring was entered by a thread that is not its owner");
     unsigned flags = IORING_ENTER_GETEVENTS | registered_;
     __kernel_timespec timeout{};
     io_uring_getevents_arg argument{};

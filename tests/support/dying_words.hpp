@@ -23,9 +23,15 @@ struct child_end {
   }
 };
 
-/// Runs `body` in a forked child that ends with what `body` returns. No other thread may run.
+/// A forked child that has not been waited for.
+struct running_child {
+  pid_t id = -1;
+  int said = -1;  // where its standard error comes out
+};
+
+/// Forks a child that runs `body` and ends with what `body` returns. No other thread may run.
 template <class Body>
-child_end in_child(Body body) {
+running_child start_child(Body body) {
   int ends[2];
   if (pipe(ends) != 0) {
     return {};
@@ -42,14 +48,28 @@ child_end in_child(Body body) {
     _exit(body());
   }
   close(ends[1]);
+  return {child, ends[0]};
+}
+
+/// Reads what it says, and waits until it has ended.
+inline child_end end_of(running_child child) {
   child_end end;
+  if (child.id < 0) {
+    return end;
+  }
   char text[512];
-  for (ssize_t n = 0; (n = read(ends[0], text, sizeof text)) > 0;) {
+  for (ssize_t n = 0; (n = read(child.said, text, sizeof text)) > 0;) {
     end.said.append(text, static_cast<std::size_t>(n));
   }
-  close(ends[0]);
-  waitpid(child, &end.status, 0);
+  close(child.said);
+  waitpid(child.id, &end.status, 0);
   return end;
+}
+
+/// The two in one.
+template <class Body>
+child_end in_child(Body body) {
+  return end_of(start_child(body));
 }
 
 /// What `body` says on standard error before it aborts.
