@@ -2,6 +2,7 @@
 #include "weft/io/ring.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/dying_words.hpp"
 #include "support/ring_operations.hpp"
 #include "support/test_kernel.hpp"
 #include "support/watched_kernel.hpp"
@@ -23,8 +24,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <new>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -169,6 +172,30 @@ TEST_SUITE("io/ring") {
     run({.kernel = &real, .queue = tiny}, nops_at_once(10'000, counts));
     CHECK(real.overflows > 0);
     CHECK(counts.succeeded == 20'000);
+  }
+
+  TEST_CASE("an enter that says that completions are lost ends the program with a message") {
+    const auto said_on = [](auto make_kernel, int error, unsigned workers) {
+      return tests::dying_words([&] {
+        auto k = make_kernel();
+        k->on_enter = [error](const enter_call& call) {
+          return enter_answer{.error = call.number == 3 ? error : 0};
+        };
+        nop_counts counts;
+        run({.workers = workers, .kernel = k.get(), .queue = {.entries = 4, .completions = 8}},
+            nops_at_once(100, counts));
+      });
+    };
+    const auto made = [] { return std::make_unique<test_kernel>(); };
+    const auto real = [] { return std::make_unique<watched_kernel>(); };
+    const std::string lost = "io_uring lost completions because the kernel was out of memory";
+    for (const unsigned workers : {1u, 2u}) {
+      CAPTURE(workers);
+      CHECK(said_on(made, EBADR, workers).find(lost) != std::string::npos);
+      CHECK(said_on(real, EBADR, workers).find(lost) != std::string::npos);
+    }
+    // So does every other error that says nothing of when to try again.
+    CHECK(said_on(real, EBADF, 1).find("io_uring_enter failed: Bad file") != std::string::npos);
   }
 
   TEST_CASE("completions that find no room arrive while a task keeps the loop busy") {
