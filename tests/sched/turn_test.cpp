@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Fairness, counted in resumes: beside a task that never waits, a woken task, a posted function and
-// a timer are served after a bounded number of them. On an event loop and on a pool of one worker,
-// where no other worker can help.
+// Fairness, counted in resumes: beside a task that never waits, a woken task, a posted function, a
+// timer and an operation that has completed are served after a bounded number of them. On an event
+// loop and on a pool of one worker, where no other worker can help.
 #include "weft/sched/detail/turn.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/ring_operations.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
@@ -20,6 +21,10 @@
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 using namespace weft;
 using namespace std::chrono_literals;
@@ -183,6 +188,49 @@ TEST_SUITE("sched/turn") {
         co_await sleep_for(1ns);
         s.serve();
       });
+    });
+  }
+
+  TEST_CASE_TEMPLATE("what has completed in the kernel waits for a bounded number of resumes", Hog,
+                     HOGS) {
+    const int fd = ::eventfd(0, EFD_CLOEXEC);
+    on_one_worker(resumes_per_turn + forks_in_a_row + 2, [fd](auto& scheduler, served& s) {
+      return beside_a_hog<Hog>(s, [&scheduler, &s, fd](event& gate) -> task<> {
+        co_await gate.wait();
+        // Comes in the next turn, when the kernel has the operation: its completion is news.
+        scheduler.post([&s, fd] {
+          s.ask();
+          CHECK(::eventfd_write(fd, 1) == 0);
+        });
+        tests::poll_operation readable(fd, POLLIN);
+        (void)co_await readable;
+        s.serve();
+        eventfd_t taken = 0;
+        CHECK(::eventfd_read(fd, &taken) == 0);
+      });
+    });
+    ::close(fd);
+  }
+
+  TEST_CASE("a timer is due beside a thousand operations that are always ready, and comes") {
+    // Each of them goes on once at most before the timer's task has its turn.
+    static constexpr unsigned operations = 1000;
+    on_one_worker(operations + resumes_per_turn + 2, [](auto&, served& s) -> task<> {
+      auto always_ready = [&s]() -> task<> {
+        for (int i = 0; i < 1000 && !s.done; ++i) {
+          tests::nop op;
+          (void)co_await op;
+        }
+        CHECK(s.done);
+      };
+      auto body = [&](task_group& group) -> task<> {
+        group.spawn_n(operations, always_ready);
+        for (int i = 0; i < 3; ++i) co_await yield();  // they are under way
+        s.ask();
+        co_await sleep_for(1ns);
+        s.serve();
+      };
+      co_await with_task_group(body);
     });
   }
 }
