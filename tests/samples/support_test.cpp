@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The parts of the samples that are plain functions.
 
+#include "samples/concurrency_vs_parallelism/three_ways.hpp"
 #include "samples/support/image.hpp"
 #include "samples/support/latency.hpp"
 #include "samples/support/mandelbrot.hpp"
@@ -10,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -27,6 +29,8 @@ using sample::image;
 
 namespace {
 
+weft::task<int> number(int n) { co_return n; }
+
 image colourful(int width, int height) {
   image picture = sample::make_image(width, height);
   for (std::size_t i = 0; i < picture.rgb.size(); ++i) {
@@ -41,6 +45,35 @@ std::string sha256_of(std::string_view text) {
   sample::sha256 hash;
   hash.update(bytes(text));
   return hash.hex();
+}
+
+std::uint32_t number_at(std::span<const std::byte> file, std::size_t at) {
+  std::uint32_t n = 0;
+  for (std::size_t i = 0; i < 4; ++i) n = n << 8 | std::to_integer<std::uint32_t>(file[at + i]);
+  return n;
+}
+
+/// As PNG computes it: CRC-32 of a chunk's kind and contents.
+std::uint32_t checksum(std::span<const std::byte> data) {
+  std::uint32_t sum = ~0u;
+  for (const std::byte b : data) {
+    sum ^= std::to_integer<std::uint32_t>(b);
+    for (int bit = 0; bit < 8; ++bit) sum = sum >> 1 ^ ((sum & 1) != 0 ? 0xEDB88320u : 0);
+  }
+  return ~sum;
+}
+
+/// Gives each chunk the checksum that its contents ask for.
+void repair_checksums(std::span<std::byte> file) {
+  std::size_t at = 8;  // behind the signature
+  while (at + 12 <= file.size()) {
+    const std::size_t length = number_at(file, at);
+    if (length > file.size() - at - 12) return;
+    const std::uint32_t sum = checksum(file.subspan(at + 4, 4 + length));
+    for (std::size_t i = 0; i < 4; ++i)
+      file[at + 8 + length + i] = static_cast<std::byte>(sum >> (24 - 8 * i));
+    at += 12 + length;
+  }
 }
 
 /// The mean that box_blur promises, computed the slow way; rounding twice may move it by one.
@@ -90,13 +123,34 @@ TEST_SUITE("samples/support") {
     CHECK(refused > file.size() / 2);
   }
 
+  TEST_CASE("a PNG with a flipped byte that its checksums do not show is refused or read") {
+    const std::vector<std::byte> file = sample::encode_png(colourful(37, 23));
+    std::vector<std::byte> same = file;
+    repair_checksums(same);
+    REQUIRE(same == file);
+    std::size_t refused = 0;
+    for (std::size_t i = 8; i < file.size(); ++i) {
+      std::vector<std::byte> broken = file;
+      broken[i] ^= std::byte{0x55};
+      repair_checksums(broken);
+      try {
+        const image picture = sample::decode_png(broken);
+        CHECK(picture.rgb.size() == static_cast<std::size_t>(picture.width * picture.height) * 3);
+      } catch (const std::runtime_error&) {
+        ++refused;
+      }
+    }
+    CHECK(refused > file.size() / 2);
+  }
+
   TEST_CASE("a PNG that claims to be huge is refused before memory is asked for") {
-    // Signature and header of a grey picture of 2,000,000 x 1,000,000 pixels, and the end.
-    constexpr std::array<unsigned char, 45> huge{
-        0x89, 'P', 'N',  'G',  '\r', '\n', 0x1A, '\n', 0,    0,   0,   13,   'I',  'H',  'D',
-        'R',  0,   0x1E, 0x84, 0x80, 0,    0x0F, 0x42, 0x40, 8,   0,   0,    0,    0,    0xC7,
-        0xC5, 0,   0,    0,    0,    0,    0,    'I',  'E',  'N', 'D', 0xAE, 0x42, 0x60, 0x82};
-    CHECK_THROWS_AS(sample::decode_png(std::as_bytes(std::span{huge})), std::runtime_error);
+    std::vector<std::byte> file = sample::encode_png(colourful(37, 23));
+    constexpr std::array<std::byte, 4> million{std::byte{0}, std::byte{0x0F}, std::byte{0x42},
+                                               std::byte{0x40}};
+    for (const std::ptrdiff_t at : {16, 20}) std::copy_n(million.begin(), 4, file.begin() + at);
+    repair_checksums(file);
+    CHECK_THROWS_WITH_AS(sample::decode_png(file), "reading PNG: the picture is too large",
+                         std::runtime_error);
   }
 
   TEST_CASE("what is no picture is refused") {
@@ -254,5 +308,37 @@ TEST_SUITE("samples/support") {
     sample::progress progress{"files", 10};
     progress.set_total(20);
     for (int i = 0; i < 20; ++i) progress.advance();
+  }
+
+  TEST_CASE("the demo fails when one way gives other results, and says in which lesson") {
+    const demo::lesson about{
+        .name = "counting", .what = "to three", .conclusion = "", .notes = {"", "", ""}};
+    enum class mistake { none, value, order, one_less };
+    int made = 0;  // how often the tasks were made: once for each way
+    const auto measure = [&](int wrong_way, mistake m) {
+      made = 0;
+      demo::three_ways ways(2);
+      return ways.measure(about, [&] {
+        const bool wrong = made++ == wrong_way;
+        std::vector<weft::task<int>> tasks;
+        tasks.push_back(number(wrong && m == mistake::order ? 2 : 1));
+        tasks.push_back(number(wrong && m == mistake::order ? 1 : 2));
+        if (!wrong || m != mistake::one_less)
+          tasks.push_back(number(wrong && m == mistake::value ? 4 : 3));
+        return tasks;
+      });
+    };
+    CHECK(measure(0, mistake::none).size() == 3);
+    CHECK(made == 3);
+    for (const int wrong_way : {0, 1, 2}) {
+      for (const mistake m : {mistake::value, mistake::order, mistake::one_less}) {
+        CAPTURE(wrong_way);
+        CAPTURE(static_cast<int>(m));
+        CHECK_THROWS_WITH_AS(measure(wrong_way, m),
+                             "counting: the three ways do not give the same results",
+                             std::runtime_error);
+        CHECK(made == 3);
+      }
+    }
   }
 }
