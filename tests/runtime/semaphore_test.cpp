@@ -2,13 +2,12 @@
 #include "weft/runtime/semaphore.hpp"
 
 #include "support/both_schedulers.hpp"
-#include "support/from_outside.hpp"
-#include "weft/runtime/mutex.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
+#include "weft/sched/work_guard.hpp"
 
 #include <doctest/doctest.h>
 
@@ -146,65 +145,6 @@ TEST_SUITE("runtime/semaphore") {
       giver.join();
       CHECK(got == 500);
     });
-  }
-
-  TEST_CASE("a mutex lets one task in at a time, and the sum under it is exact") {
-    const auto body = [](const run_options& options) {
-      long sum = 0;
-      run(options, [](long& total) -> task<> {
-        mutex m;
-        auto all = [&](task_group& g) -> task<> {
-          g.spawn_n(8, [&]() -> task<> {
-            for (int i = 0; i < 2000; ++i) {
-              const mutex_lock lock = co_await m.lock();
-              const long before = total;
-              if (i % 64 == 0) co_await yield();
-              total = before + 1;
-            }
-          });
-          co_return;
-        };
-        co_await with_task_group(all);
-      }(sum));
-      CHECK(sum == 16'000);
-    };
-    on_both(body);
-    body(four);
-  }
-
-  TEST_CASE("a mutex is free again after unlock, and taken while a lock lives") {
-    on_both([](const run_options& options) {
-      run(options, []() -> task<> {
-        mutex m;
-        mutex_lock lock = co_await m.lock();
-        CHECK_FALSE(m.try_lock().has_value());
-        lock.unlock();
-        {
-          const std::optional<mutex_lock> second = m.try_lock();
-          CHECK(second.has_value());
-          CHECK_FALSE(m.try_lock().has_value());
-        }
-        CHECK(m.try_lock().has_value());
-      }());
-    });
-  }
-
-  TEST_CASE("a mutex is shared by a loop and a pool") {
-    mutex m;
-    long sum = 0;
-    const auto add = [](mutex& mut, long& total) -> task<> {
-      for (int i = 0; i < 3000; ++i) {
-        const mutex_lock lock = co_await mut.lock();
-        total = total + 1;
-      }
-    };
-    const auto both = [&add](mutex& mut, long& total) -> task<> {
-      co_await when_all(add(mut, total), add(mut, total));
-    };
-    std::thread other([&] { run({.workers = 2}, tests::from_outside(both(m, sum))); });
-    run(tests::from_outside(both(m, sum)));
-    other.join();
-    CHECK(sum == 12'000);
   }
 
   TEST_CASE("a permit that another is moved to gives the one that it held back") {
