@@ -10,6 +10,7 @@
 #include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
 #include "weft/sched/detail/turn.hpp"
+#include "weft/sched/detail/work_or_park.hpp"
 #include "weft/sched/trace.hpp"
 
 #include <condition_variable>
@@ -23,9 +24,23 @@ namespace weft {
 
 /// A worker, its thread and its ring.
 struct thread_pool::seat {
-  seat(thread_pool& pool, unsigned index, detail::frame_depot& depot)
-      : worker(pool, index, &depot) {}
+  seat(thread_pool& home, unsigned index, detail::frame_depot& depot)
+      : pool(home), worker(home, index, &depot) {}
 
+  // What work_or_park() asks of it.
+  bool look() noexcept;
+  void run_ready() noexcept { detail::run_ready(worker, detail::resumes_per_turn); }
+  /// A message that the worker has sent to itself, without a wake-up.
+  bool must_look_again() const noexcept { return !worker.inbox.empty(); }
+  detail::suspended* steal() noexcept { return pool.steal(*this); }
+  void run(detail::suspended& s) noexcept { worker.resume(s); }
+  bool work_anywhere() const noexcept { return pool.work_anywhere(); }
+  void wake_one() noexcept { pool.wake_one(); }
+  void about_to_sleep() noexcept;
+  void sleep() noexcept { ring->wait(worker.timers.next_deadline()); }
+  detail::parker<>& parking() noexcept { return worker.parking; }
+
+  thread_pool& pool;
   detail::worker worker;
   std::unique_ptr<detail::ring> ring;
   std::exception_ptr refused;  // why the ring could not be opened
@@ -264,44 +279,21 @@ detail::suspended* thread_pool::steal(seat& thief) noexcept {
   return nullptr;
 }
 
+bool thread_pool::seat::look() noexcept {
+  detail::deliver_messages(worker, pool.parts_->inbox);
+  detail::look_around(worker);
+  return !worker.fifo.empty() || !worker.forks.empty();
+}
+
+void thread_pool::seat::about_to_sleep() noexcept {
+  if (pool.waits_for_ever(*this))
+    pool.parts_->hosting.guests.tell_deadlock(detail::deadlock_text(pool));
+}
+
 void thread_pool::work(seat& self) noexcept {
-  detail::worker& w = self.worker;
-  const detail::worker_binding binding(w);
-  const detail::watched_worker watched(parts_->stalls.get(), w);
-  bool searching = false;
-  const auto end_search = [&] {
-    if (searching && idle_.end_search()) wake_one();
-    searching = false;
-  };
-  while (!w.parking.terminated()) {
-    detail::deliver_messages(w, parts_->inbox);
-    detail::look_around(w);
-    if (!w.fifo.empty() || !w.forks.empty()) {
-      end_search();
-      detail::run_ready(w, detail::resumes_per_turn);
-      continue;
-    }
-    if (!w.inbox.empty()) continue;  // sent by itself, so without a wake-up
-    if (!searching) searching = idle_.try_begin_search();
-    if (searching) {
-      if (detail::suspended* const s = steal(self)) {
-        end_search();
-        w.resume(*s);
-        continue;
-      }
-    }
-    // Nobody searches from here on: what was pushed meanwhile would find nobody to see it. It is
-    // usually this worker that wake_one() claims; then it does not begin to sleep, and searches.
-    if (idle_.go_to_sleep(w.index, searching) && work_anywhere())
-      wake_one();
-    else if (waits_for_ever(self))
-      parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this));
-    if (w.parking.prepare_park()) {
-      w.ring->wait(w.timers.next_deadline());
-      w.parking.resume();
-    }
-    searching = idle_.woke_up(w.index);
-  }
+  const detail::worker_binding binding(self.worker);
+  const detail::watched_worker watched(parts_->stalls.get(), self.worker);
+  detail::work_or_park(idle_, self.worker.index, self);
 }
 
 }  // namespace weft

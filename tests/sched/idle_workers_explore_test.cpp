@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-// Parking under every interleaving (within the bounds of the explorer): a pool in small, made of
-// the real fork_deque, idle_workers and parker, whose jobs need other jobs to run beside them. A
-// lost wake-up leaves a job queued and all workers asleep or stuck, which the explorer calls a
-// deadlock. And the proof that this would be noticed: each rule that is dropped, each order that is
-// weakened.
+// Parking under every interleaving (within the bounds of the explorer): a pool in small, whose
+// workers live by the real work_or_park, on the real fork_deque, idle_workers and parker, and whose
+// jobs need other jobs to run beside them. A lost wake-up leaves a job queued and all workers
+// asleep or stuck, which the explorer calls a deadlock. And the proof that this would be noticed:
+// each rule that is dropped, each order that is weakened.
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/engine.hpp"
@@ -12,6 +12,7 @@
 #include "weft/runtime/detail/fork_deque.hpp"
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/detail/parker.hpp"
+#include "weft/sched/detail/work_or_park.hpp"
 
 #include <doctest/doctest.h>
 
@@ -30,7 +31,8 @@ namespace {
 using namespace weft::explore;
 namespace detail = weft::detail;
 
-// The rules of the protocol that the pool must keep; each mutant breaks one.
+// The rules of the protocol; each mutant breaks one. Those that work_or_park keeps are broken from
+// outside: it is told what makes it do what it would do without the rule.
 struct rules {
   bool re_check = true;             // look again after the announcement
   bool re_check_unsearched = true;  // also when going to sleep without having searched
@@ -48,8 +50,8 @@ public:
     plain<bool> ran;
   };
 
-  explicit small_pool(unsigned workers, rules r = {}) : rules_(r), idle_(workers) {
-    for (unsigned i = 0; i != workers; ++i) workers_.push_back(std::make_unique<worker>());
+  explicit small_pool(unsigned workers, rules r = {}) : rules_(r), idle_(workers, r) {
+    for (unsigned i = 0; i != workers; ++i) seats_.push_back(std::make_unique<seat>(*this, i));
   }
 
   job* make(std::function<void(unsigned)> body) {
@@ -60,7 +62,7 @@ public:
 
   // What a worker's body does to fork.
   void push(unsigned me, job* j) {
-    check(workers_[me]->queue.push(j), "there is memory");
+    check(seats_[me]->queue.push(j), "there is memory");
     if (rules_.wake_after_push && idle_.should_wake()) wake_one();
   }
 
@@ -74,60 +76,70 @@ public:
   }
 
   // A job that is there from the start.
-  void preload(unsigned w, job* j) { check(workers_[w]->queue.push(j), "there is memory"); }
+  void preload(unsigned w, job* j) { check(seats_[w]->queue.push(j), "there is memory"); }
 
   // A completion: the sleep ends, nobody has claimed or unparked the worker.
-  void complete_io(unsigned w) { workers_[w]->bell.ring(); }
+  void complete_io(unsigned w) { seats_[w]->bell.ring(); }
 
   void stop() {
-    for (const auto& w : workers_) {
-      if (w->parker.terminate()) w->bell.ring();
+    for (const auto& w : seats_) {
+      if (w->parking_word.terminate()) w->bell.ring();
     }
   }
 
-  void run_worker(unsigned me) {
-    worker& w = *workers_[me];
-    bool searching = false;
-    while (!w.parker.terminated()) {
-      job* found = w.queue.pop();
-      if (found == nullptr) found = take_posted();
-      if (found == nullptr) {
-        if (!searching) searching = idle_.try_begin_search();
-        if (searching) found = steal_from_others(me);
-      }
-      if (found != nullptr) {
-        if (std::exchange(searching, false) && idle_.end_search()) {
-          if (rules_.last_wakes_next) wake_one();
-        }
-        run(found, me);
-        continue;
-      }
-      bool look_again = idle_.go_to_sleep(me, searching && rules_.tells_search);
-      look_again = look_again && rules_.re_check && (searching || rules_.re_check_unsearched);
-      const bool seen = look_again && any_work();
-      if (seen && rules_.re_check_claims) wake_one();
-      if ((!seen || rules_.re_check_claims) && w.parker.prepare_park()) {
-        w.bell.wait();
-        w.parker.resume();
-      }
-      searching = idle_.woke_up(me);
-    }
-  }
+  void run_worker(unsigned me) { detail::work_or_park(idle_, me, *seats_[me]); }
 
   bool all_ran() const { return unfinished_ == 0; }
 
 private:
-  struct worker {
+  // Keeps the books as idle_workers does, and lies to the worker about a rule that is dropped.
+  struct books : detail::idle_workers<atomics, mutex> {
+    books(unsigned workers, rules r) : idle_workers(workers), kept(r) {}
+    bool end_search() noexcept { return idle_workers::end_search() && kept.last_wakes_next; }
+    bool go_to_sleep(unsigned me, bool searched) noexcept {
+      const bool nobody = idle_workers::go_to_sleep(me, searched && kept.tells_search);
+      return nobody && kept.re_check && (searched || kept.re_check_unsearched);
+    }
+    const rules kept;
+  };
+
+  // What work_or_park asks of it.
+  struct seat {
+    seat(small_pool& home, unsigned index) : pool(home), me(index) {}
+
+    bool look() {
+      if (next == nullptr) next = queue.pop();
+      if (next == nullptr) next = pool.take_posted();
+      return next != nullptr;
+    }
+    void run_ready() { run(*std::exchange(next, nullptr)); }
+    bool must_look_again() const { return false; }
+    job* steal() { return pool.steal_from_others(me); }
+    void run(job& j) { pool.run(&j, me); }
+    bool work_anywhere() {
+      const bool any = pool.any_work();
+      if (pool.rules_.re_check_claims || !any) return any;
+      (void)parking_word.unpark();  // no sleep begins
+      return false;
+    }
+    void wake_one() { pool.wake_one(); }
+    void about_to_sleep() {}
+    void sleep() { bell.wait(); }
+    detail::parker<atomics>& parking() { return parking_word; }
+
+    small_pool& pool;
+    const unsigned me;
     detail::fork_deque<job, atomics> queue{2};
-    detail::parker<atomics> parker;
+    detail::parker<atomics> parking_word;
     doorbell bell;
+    job* next = nullptr;
   };
 
   void wake_one() {
     const int w = idle_.claim_sleeper();
     if (w < 0) return;
-    worker& target = *workers_[static_cast<unsigned>(w)];
-    if (rules_.parked_word && target.parker.unpark()) target.bell.ring();
+    seat& target = *seats_[static_cast<unsigned>(w)];
+    if (rules_.parked_word && target.parking_word.unpark()) target.bell.ring();
   }
 
   job* take_posted() {
@@ -144,8 +156,8 @@ private:
   }
 
   job* steal_from_others(unsigned me) {
-    for (std::size_t i = 1; i != workers_.size(); ++i) {
-      job* const j = workers_[(me + i) % workers_.size()]->queue.steal();
+    for (std::size_t i = 1; i != seats_.size(); ++i) {
+      job* const j = seats_[(me + i) % seats_.size()]->queue.steal();
       if (j != nullptr) return j;
     }
     return nullptr;
@@ -153,7 +165,7 @@ private:
 
   bool any_work() const {
     return posted_count_.load(std::memory_order_seq_cst) != 0 ||
-           std::any_of(workers_.begin(), workers_.end(),
+           std::any_of(seats_.begin(), seats_.end(),
                        [](const auto& w) { return !w->queue.empty(); });
   }
 
@@ -165,8 +177,8 @@ private:
   }
 
   const rules rules_;
-  detail::idle_workers<atomics, mutex> idle_;
-  std::vector<std::unique_ptr<worker>> workers_;
+  books idle_;
+  std::vector<std::unique_ptr<seat>> seats_;
   mutex lock_;
   std::deque<job*> posted_;
   atomic<int> posted_count_{0};
@@ -219,6 +231,22 @@ void fork_and_io(scenario& s, rules r) {
   const auto pool = forking(r, 2, 1);
   add_workers(s, pool, 2);
   s.thread([pool] { pool->complete_io(1); });
+}
+
+// The second fork finds the books as the first one did: who has run a stolen job searches no more.
+void fork_twice(scenario& s, rules r) {
+  const auto pool = std::make_shared<small_pool>(2, r);
+  const auto first = std::make_shared<meeting>(2);
+  const auto second = std::make_shared<meeting>(2);
+  auto* const child = pool->make([first](unsigned) { first->attend(); });
+  auto* const other = pool->make([second](unsigned) { second->attend(); });
+  pool->preload(0, pool->make([=, p = pool.get()](unsigned me) {
+    p->push(me, child);
+    first->attend();
+    p->push(me, other);
+    second->attend();
+  }));
+  add_workers(s, pool, 2);
 }
 
 // Somebody outside posts two jobs that must run at once.
@@ -324,6 +352,7 @@ constexpr named scenarios[] = {
     {"parking/fork one", fork_one, 2, 1},
     {"parking/post two", post_two, 1, 1},
     {"parking/fork and io", fork_and_io, 1, 1},
+    {"parking/fork twice", fork_twice, 1, 1},
     {"parking/fork two", fork_two, 1, 0},
     {"parking/fork and post", fork_and_post, 0, 0},
     {"parking/stop while parking", stop_while_parking, 1, 1},
