@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the commands of `./dev` call, print and end with. Nothing here is real but `dev` itself:
+dev_stage.py."""
+
+import pathlib
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from dev_stage import COMPILERS, EVERYTHING, LINT, stage  # noqa: E402
+
+RUN_ENDS_WITH = '{"name": "a", "result": "OK"}\n{"name": "b", "result": "%s"}'
+
+
+def succeeds(done, stdout=None):
+    assert done.returncode == 0, done
+    assert stdout is None or done.stdout == stdout, done
+    return done
+
+
+def fails(done, *words):
+    assert done.returncode != 0, done
+    for word in words:
+        assert word in done.stdout + done.stderr, (word, done)
+    return done
+
+
+def sources(s, *rooms, end=(".hpp", ".cpp")):
+    return {str(path.relative_to(s.tree)) for room in rooms for path in (s.tree / room).rglob("*")
+            if path.suffix in end}
+
+
+def demo_starts_where_its_caller_is(s):
+    for _ in range(2):
+        done = succeeds(s.dev("demo", "-o", "a file"), f"{s.elsewhere}\n<-o>\n<a file>\n")
+        assert s.calls("ninja")[0].endswith(" samples/concurrency_vs_parallelism"), done
+    assert s.calls("meson") == [], "it is configured once"
+
+
+def run_gives_arguments_and_status_on(s):
+    done = s.dev("run", "hello", "--name", "a  b", "", "*", STATUS="7")
+    assert done.returncode == 7, done
+    assert done.stdout == f"{s.elsewhere}\n<--name>\n<a  b>\n<>\n<*>\n", done
+    assert s.calls("ninja") == ["ninja -C build/clang++-19-release samples/hello"]
+
+
+def what_does_not_compile_is_shown_and_not_started(s):
+    succeeds(s.dev("run", "hello"))
+    s.refuse()
+    done = fails(s.dev("run", "hello"), "error: it does not compile")
+    assert done.stdout == "", done
+    s.refuse(False)
+
+
+def a_feature_that_was_built_stays(s):
+    succeeds(s.dev("run", "hello"))
+    succeeds(s.dev("bench"))
+    assert "-Dsamples=enabled -Dbench=enabled" in s.calls("meson")[0], s.calls("meson")
+    succeeds(s.dev("run", "hello"))
+    assert s.calls("meson") == []
+
+
+def a_tree_that_was_moved_is_configured_anew(s):
+    succeeds(s.dev("run", "hello"))
+    (s.tree / "build/clang++-19-release/.dev/source").write_text("/some/where/else\n")
+    succeeds(s.dev("run", "hello"))
+    assert s.calls("meson")[0].startswith("meson setup "), s.calls("meson")
+
+
+def bench_measures_what_matches(s):
+    runner = "python3 tools/run_bench.py build/clang++-19-release/bench build/bench "
+    succeeds(s.dev("bench"))
+    assert s.calls("python3") == [runner + "."]
+    succeeds(s.dev("bench", "sched/.*"))
+    assert s.calls("python3") == [runner + "sched/.*"]
+    assert s.dev("bench", PYTHON_STATUS="1").returncode == 1
+
+
+def lint_looks_at_everything(s):
+    succeeds(s.dev("lint"))
+    assert s.calls("python3") == ["python3 tools/check_house.py"]
+    words = " ".join(s.calls("clang-format-19")).split()
+    assert {"--dry-run", "--Werror"} < set(words) and "-i" not in words, words
+    every = sources(s, "runtime", "io", "sched", "tests", "bench", "samples", "include/weft")
+    assert every <= set(words), every - set(words)
+    tidied = {call.rpartition(" ")[2] for call in s.calls("clang-tidy-19")}
+    assert tidied == sources(s, "runtime", "io", "sched", "samples", end=(".cpp",)), tidied
+    build = "-p build/clang++-19-release "
+    assert all(build in call for call in s.calls("clang-tidy-19")), s.calls("clang-tidy-19")
+
+
+def lint_fails_when_one_of_its_parts_does(s):
+    fails(s.dev("lint", UNTIDY="sched/post.cpp"), "untidy: here")
+    for broken in "PYTHON_STATUS", "FORMAT_STATUS":
+        fails(s.dev("lint", **{broken: "1"}))
+        assert s.calls("clang-tidy-19"), "the others are run all the same"
+
+
+def format_writes_sources_and_lists(s):
+    for _ in range(2):
+        succeeds(s.dev("format"))
+        words = " ".join(s.calls("clang-format-19")).split()
+        assert "-i" in words and sources(s, "runtime", "tests", "include/weft") <= set(words)
+        assert s.calls("python3") == ["python3 tools/list_sources.py"]
+        assert s.calls("meson", "ninja") == []
+
+
+def clean_removes_what_was_built(s):
+    succeeds(s.dev("run", "hello"))
+    assert (s.tree / "build").exists()
+    before = sources(s, ".")
+    for _ in range(2):
+        succeeds(s.dev("clean"), "")
+        assert not (s.tree / "build").exists() and sources(s, ".") == before
+
+
+def test_runs_one_configuration_and_counts(s):
+    for _ in range(2):
+        done = succeeds(s.dev("test", TESTLOG=RUN_ENDS_WITH % "OK"))
+        assert done.stdout.splitlines()[-1] == "2 passed, 0 failed", done
+        tests = [call for call in s.calls("meson") if call.startswith("meson test ")]
+        assert len(tests) == 1 and " build/clang++-19-release " in tests[0], tests
+        assert "long=" in s.log.read_text().splitlines(), "the long tests are for --all"
+
+
+def test_fails_with_one_that_fails(s):
+    done = fails(s.dev("test", TESTLOG=RUN_ENDS_WITH % "FAIL"))
+    assert done.stdout.splitlines()[-1] == "1 passed, 1 failed", done
+
+
+def test_counts_a_build_that_fails(s):
+    s.refuse()
+    done = fails(s.dev("test", TESTLOG=RUN_ENDS_WITH % "OK"), "error: it does not compile")
+    assert done.stdout.splitlines()[-1].endswith(" passed, 1 failed"), done
+    assert not [call for call in s.calls("meson") if call.startswith("meson test ")]
+    s.refuse(False)
+
+
+def test_knows_only_all(s):
+    fails(s.dev("test", "--al"), "test knows only --all")
+    assert s.calls("meson", "ninja") == []
+
+
+def test_all_covers_both_compilers_however_cxx_is_spelled(s):
+    """The sanitizers run with clang++-19, and one configuration has the long tests."""
+    expected = {f"clang++-19-{kind}" for kind in ("release", "debug", "asan", "tsan")}
+    expected |= {"g++-release", "g++-debug"}
+    for cxx in "clang++-19", f"{s.bin}/clang++-19", "ccache clang++-19", "g++":
+        done = succeeds(s.dev("test", "--all", CXX=cxx, TESTLOG=RUN_ENDS_WITH % "OK"))
+        assert done.stdout.splitlines()[-1] == "13 passed, 0 failed", (cxx, done)
+        log = [line for line in s.log.read_text().splitlines() if line[:5] in ("meson", "long=")]
+        tested = [(pathlib.Path(call.split()[3]).name, call.endswith(" --no-suite toolchain"), long)
+                  for call, long in zip(log, log[1:]) if call.startswith("meson test ")]
+        assert {build for build, _, _ in tested} == expected and len(tested) == 6, (cxx, tested)
+        main = f"{cxx.rpartition(' ')[2].rpartition('/')[2]}-release"
+        assert all(without == (build != main) and long == f"long={'1' if build == main else ''}"
+                   for build, without, long in tested), (cxx, tested)
+    done = fails(s.dev("test", "--all", TESTLOG=RUN_ENDS_WITH % "OK", FORMAT_STATUS="1"))
+    assert done.stdout.splitlines()[-1] == "12 passed, 1 failed", done
+
+
+def test_all_hands_its_arguments_on(s):
+    succeeds(s.dev("test", "--all", "--no-suite", "toolchain", TESTLOG=RUN_ENDS_WITH % "OK"))
+    tests = [call for call in s.calls("meson") if call.startswith("meson test ")]
+    assert len(tests) == 6 and all(call.endswith(" --no-suite toolchain") for call in tests), tests
+
+
+TESTS = [demo_starts_where_its_caller_is, run_gives_arguments_and_status_on,
+         what_does_not_compile_is_shown_and_not_started, a_feature_that_was_built_stays,
+         a_tree_that_was_moved_is_configured_anew, bench_measures_what_matches,
+         lint_looks_at_everything, lint_fails_when_one_of_its_parts_does,
+         format_writes_sources_and_lists, clean_removes_what_was_built,
+         test_runs_one_configuration_and_counts, test_fails_with_one_that_fails,
+         test_counts_a_build_that_fails, test_knows_only_all,
+         test_all_covers_both_compilers_however_cxx_is_spelled, test_all_hands_its_arguments_on]
+
+
+def main():
+    for test in TESTS:
+        with tempfile.TemporaryDirectory() as folder:
+            test(stage(pathlib.Path(folder).resolve(), {*EVERYTHING, *LINT, *COMPILERS}))
+        print(test.__name__.replace("_", " "), flush=True)
+
+
+if __name__ == "__main__":
+    main()
