@@ -30,7 +30,7 @@ class ring;
 struct ring_operation : operation {
   using prepare_fn = void (*)(ring_operation&, io_uring_sqe&) noexcept;
 
-  explicit ring_operation(const operation_kind& k) noexcept : operation(k) {}
+  using operation::operation;
 
   prepare_fn prepare = nullptr;
   int res = 0;  // the kernel's result: not negative, or -errno

@@ -93,7 +93,7 @@ public:
   /// Lifetime: this and the lock outlive the co_await.
   /// Cost:     no allocation, one suspension.
   [[nodiscard]] detail::condition_wait wait(mutex_lock& lock) noexcept {
-    semaphore* const held = lock.permit_.owner();
+    semaphore* const held = lock.one_;
     WEFT_ASSERT(held != nullptr,
                 "condition_variable::wait with a lock that was unlocked or moved from: lock the "
                 "mutex first");

@@ -11,6 +11,7 @@
 //   Who sends to one worker unparks it after the push: the parker's word hands the push over.
 
 #include "weft/runtime/atomics.hpp"
+#include "weft/runtime/suspended.hpp"
 
 #include <atomic>
 
@@ -19,8 +20,11 @@ namespace weft::detail {
 struct worker;
 
 struct message {
-  message* next_message = nullptr;
-  void (*deliver)(message&, worker&) noexcept = nullptr;
+  message() noexcept : deliver(nullptr) {}
+  explicit message(before_waiting) noexcept {}
+
+  message* next_message;  // set by push
+  void (*deliver)(message&, worker&) noexcept;
 };
 
 /// Many senders, one receiver, in the order of sending. Holds no memory of its own.

@@ -19,17 +19,29 @@ namespace weft {
 class [[nodiscard]] mutex_lock {
 public:
   static constexpr const char* acquire_name = "mutex::lock";
+  static constexpr bool exclusive = true;
+
+  mutex_lock(mutex_lock&& other) noexcept : one_(std::exchange(other.one_, nullptr)) {}
+  mutex_lock& operator=(mutex_lock&& other) noexcept {
+    semaphore* const taken = std::exchange(other.one_, nullptr);
+    unlock();
+    one_ = taken;
+    return *this;
+  }
+  ~mutex_lock() { unlock(); }
 
   /// Unlocks early.
-  void unlock() noexcept { permit_.release(); }
+  void unlock() noexcept {
+    if (semaphore* const s = std::exchange(one_, nullptr)) s->release(0);
+  }
 
   /// Adopts a permit that was taken.
-  explicit mutex_lock(semaphore& s) noexcept : permit_(s) {}
+  explicit mutex_lock(semaphore& s) noexcept : one_(&s) {}
 
 private:
   friend class condition_variable;
 
-  semaphore_permit permit_;
+  semaphore* one_;
 };
 
 /// Mutual exclusion between tasks.
@@ -51,7 +63,7 @@ public:
   [[nodiscard]] std::optional<mutex_lock>
   try_lock(std::source_location where = std::source_location::current()) noexcept {
     std::optional<mutex_lock> taken;
-    if (one_.take_one(where)) taken.emplace(one_);
+    if (one_.take_one(where, 1)) taken.emplace(one_);
     return taken;
   }
 

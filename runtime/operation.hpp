@@ -16,6 +16,7 @@
 #include "weft/runtime/error.hpp"
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/result.hpp"
+#include "weft/runtime/scope.hpp"
 #include "weft/runtime/strand.hpp"
 #include "weft/runtime/suspended.hpp"
 #include "weft/runtime/wait_note.hpp"
@@ -39,17 +40,32 @@ struct operation_kind {
 };
 
 struct operation : suspended {
-  explicit operation(const operation_kind& k) noexcept : kind(&k) {}
+  explicit operation(const operation_kind& k) noexcept : kind(&k), owner(nullptr) {}
+  /// set_up() follows before it waits.
+  explicit operation(before_waiting b) noexcept : suspended(b) {}
+  /// Of one that does not wait yet.
+  operation(const operation& other) noexcept : suspended(before_waiting()) {
+    promise = other.promise;
+  }
+  operation& operator=(const operation&) = delete;
+
+  void set_up(const operation_kind& k) noexcept {
+    kind = &k;
+    owner = nullptr;
+  }
 
   bool withdraw(worker& w) noexcept { return kind->withdraw(*this, w); }
 
   const operation_kind* kind;
-  worker* owner = nullptr;  // who alone may cancel it; null: any worker of the strand's scheduler
+  worker* owner;  // who alone may cancel it; null: any worker of the strand's scheduler
 };
 
 /// An operation that others complete, on whatever thread they are.
 struct waiter : operation, message {
-  explicit waiter(const operation_kind& k) noexcept : operation(k) {}
+  explicit waiter(const operation_kind& k) noexcept : operation(k), message(before_waiting()) {}
+  explicit waiter(before_waiting b) noexcept : operation(b), message(b) {}
+  waiter(const waiter& other) noexcept : operation(other), message(before_waiting()) {}
+  waiter& operator=(const waiter&) = delete;
 
   /// Makes the strand ready, by way of its scheduler when that is another one. Publishes.
   void complete() noexcept;
@@ -99,12 +115,16 @@ class awaitable_operation : public Base, public operation_tag {
 public:
   using value_type = T;
 
-  awaitable_operation() noexcept : Base(kind_of<Derived>) {}
+  awaitable_operation() noexcept : Base(before_waiting()) {}
+  awaitable_operation(const awaitable_operation& other) noexcept
+      : Base(other), operation_tag(other) {}
+  awaitable_operation& operator=(const awaitable_operation&) = delete;
 
   bool await_ready() noexcept {
-    WEFT_ASSERT(current_worker() != nullptr,
+    worker* const here = current_worker();
+    WEFT_ASSERT(here != nullptr,
                 "a task was resumed on a thread that runs no scheduler: resume it by a post()");
-    worker& w = *current_worker();
+    worker& w = *here;
     refused_ = strand_of(*this->promise).stop_requested();
     if (refused_) [[unlikely]]
       w.note_refusal(*this->promise);
@@ -120,6 +140,7 @@ public:
       w.ready(*this);
       return true;
     }
+    this->set_up(kind_of<Derived>);
     strand& s = strand_of(*this->promise);
     if (!s.begin_wait(*this)) {
       refused_ = true;
@@ -148,8 +169,9 @@ public:
 private:
   Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
-  bool settled_ = false;
-  bool refused_ = false;
+  // Set by await_ready().
+  bool settled_;
+  bool refused_;
 };
 
 }  // namespace weft::detail

@@ -114,4 +114,8 @@ private:
   strand_list visited_;
 };
 
+inline bool strand::stop_requested() const noexcept {
+  return scope_->stop_requested() || (scope_ == base_ && stopped_alone());
+}
+
 }  // namespace weft::detail

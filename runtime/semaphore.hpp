@@ -2,9 +2,16 @@
 #pragma once
 // semaphore: a number of permits. First come, first served: a permit that is given back goes to the
 // task that has waited longest, and nobody overtakes it.
+//
+// One word says how many permits are free, or `awaited`: none is, and tasks are queued. From and to
+// `awaited` it changes under the lock only, together with the queue; between two numbers by a
+// compare-and-swap of whoever takes or gives.
+//   M1: give (release) -> take (acquire): hands over what the permit guards. Those who give or take
+//       in between continue the release sequence.
 
 #include "weft/runtime/waiter_list.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <optional>
@@ -13,6 +20,8 @@
 
 namespace weft {
 
+class mutex;
+class mutex_lock;
 class semaphore;
 
 namespace detail {
@@ -25,6 +34,7 @@ class condition_wait;
 class [[nodiscard]] semaphore_permit {
 public:
   static constexpr const char* acquire_name = "semaphore::acquire";
+  static constexpr bool exclusive = false;
 
   semaphore_permit(semaphore_permit&& other) noexcept
       : owner_(std::exchange(other.owner_, nullptr)) {}
@@ -83,7 +93,7 @@ private:
 class semaphore {
 public:
   /// `permits`: how many tasks may hold one at a time.
-  explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
+  explicit semaphore(std::size_t permits) noexcept : word_(permits) {}
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
   ~semaphore() {
@@ -105,54 +115,72 @@ public:
   /// Takes a permit without a guard: release() gives it back. False when there is none.
   [[nodiscard]] bool
   take_one(std::source_location where = std::source_location::current()) noexcept {
-    const std::lock_guard guard(lock_);
-    if (permits_ == 0) return false;
-    --permits_;
-    taken_at_ = where;
-    return true;
+    return take_one(where, guess());
   }
 
   /// Adds a permit, or gives one back that was taken without its guard.
-  void release() noexcept {
-    lock_.lock();
-    detail::listed_waiter* const next = waiters_.take();
-    if (next == nullptr) {
-      WEFT_ASSERT(permits_ + 1 != 0, "a semaphore was released more often than it can count");
-      ++permits_;
-    } else {
-      taken_at_ = next->promise->line;
-    }
-    lock_.unlock();
-    if (next != nullptr) next->complete();
-  }
+  void release() noexcept { release(guess()); }
 
   /// Permits that nobody holds, a moment ago.
   std::size_t available() const noexcept {
-    const std::lock_guard guard(lock_);
-    return permits_;
+    const std::size_t n = guess();
+    return n != awaited ? n : 0;
   }
 
 private:
   template <class Guard>
   friend class detail::permit_acquire;
   friend detail::condition_wait;
+  friend mutex;
+  friend mutex_lock;
 
-  /// Takes a permit, or queues `w` for the next one: false.
-  [[nodiscard]] bool take_one_or_queue(detail::listed_waiter& w) noexcept {
-    const std::lock_guard guard(lock_);
-    if (permits_ != 0) {
-      --permits_;
-      taken_at_ = w.promise->line;
-      return true;
+  static constexpr auto awaited = static_cast<std::size_t>(-1);
+
+  std::size_t guess() const noexcept {
+    return word_.load(std::memory_order_relaxed);  // relaxed: the CAS finds out
+  }
+
+  /// `n`: what the word probably is. Who knows spares itself a load, which would have to wait for
+  /// the atomic operation before it.
+  [[nodiscard]] bool take_one(std::source_location where, std::size_t n) noexcept {
+    while (n != 0 && n != awaited) {
+      if (word_.compare_exchange_weak(n, n - 1, std::memory_order_acquire,  // sync: M1
+                                      std::memory_order_relaxed)) {
+        note_taken(where);
+        return true;
+      }
     }
-    waiters_.push(w);
     return false;
   }
 
-  mutable detail::spin_lock lock_;
-  detail::plain<std::size_t> permits_;  // not zero only while nobody waits
-  std::source_location taken_at_{};     // the last permit that was taken; for reports
-  detail::waiter_list waiters_;
+  void release(std::size_t n) noexcept {
+    do {
+      while (n != awaited) {
+        WEFT_ASSERT(n + 1 != awaited, "a semaphore was released more often than it can count");
+        if (word_.compare_exchange_weak(n, n + 1, std::memory_order_release,  // sync: M1
+                                        std::memory_order_relaxed))
+          return;
+      }
+      n = pass_on();
+    } while (n != awaited);
+  }
+
+  void note_taken(std::source_location where) noexcept {
+    taken_at_.store(where, std::memory_order_relaxed);  // relaxed: for reports
+  }
+
+  /// Takes a permit, or queues `w` for the next one: false.
+  [[nodiscard]] bool take_one_or_queue(detail::listed_waiter& w) noexcept;
+  /// Gives a permit to who has waited longest: `awaited`. When nobody waits any more: what the word
+  /// is now.
+  [[nodiscard, gnu::noinline]] std::size_t pass_on() noexcept;
+  /// False when it has been granted a permit.
+  [[nodiscard]] bool withdraw(detail::listed_waiter& w) noexcept;
+
+  detail::atomic<std::size_t> word_;
+  std::atomic<std::source_location> taken_at_{};  // the last permit that was taken
+  detail::spin_lock lock_;
+  detail::waiter_list waiters_;  // guarded by lock_
 };
 
 inline void semaphore_permit::release() noexcept {
@@ -163,7 +191,10 @@ namespace detail {
 
 template <class Guard>
 bool permit_acquire<Guard>::try_now(worker&) noexcept {
-  return semaphore_->take_one(this->promise->line);
+  if constexpr (Guard::exclusive)
+    return semaphore_->take_one(this->promise->line, 1);
+  else
+    return semaphore_->take_one(this->promise->line);
 }
 
 template <class Guard>
@@ -173,14 +204,13 @@ bool permit_acquire<Guard>::start(worker&) noexcept {
 
 template <class Guard>
 void permit_acquire<Guard>::describe(wait_note& note) const noexcept {
-  const std::lock_guard guard(semaphore_->lock_);
-  note.holder = semaphore_->taken_at_;
+  note.holder = semaphore_->taken_at_.load(std::memory_order_relaxed);  // relaxed: for reports
 }
 
 template <class Guard>
 bool permit_acquire<Guard>::withdraw(operation& op, worker&) noexcept {
   auto& self = static_cast<permit_acquire&>(op);
-  self.withdrawn_ = withdraw_waiter(self, self.semaphore_->lock_);
+  self.withdrawn_ = self.semaphore_->withdraw(self);
   return self.withdrawn_;
 }
 

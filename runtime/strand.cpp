@@ -38,10 +38,6 @@ void strand::unlock() noexcept {
   if (shared_) lock_.unlock();
 }
 
-bool strand::stop_requested() const noexcept {
-  return scope_->stop_requested() || (scope_ == base_ && stopped_alone());
-}
-
 bool strand::stop_is_under_way() const noexcept {
   return scope_->stop_is_under_way() || (scope_ == base_ && stopped_alone());
 }

@@ -8,8 +8,15 @@ namespace weft::detail {
 
 class promise_base;
 
+/// Leaves what only a wait needs unset until there is one: most awaits are ready, and each store
+/// saved is time saved before the next atomic operation.
+struct before_waiting {};
+
 struct suspended {
-  suspended* next = nullptr;
+  suspended() noexcept : next(nullptr) {}
+  explicit suspended(before_waiting) noexcept {}
+
+  suspended* next;                  // set by whoever queues it
   promise_base* promise = nullptr;  // the coroutine to resume
 };
 

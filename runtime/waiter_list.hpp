@@ -15,11 +15,18 @@ namespace weft::detail {
 class waiter_list;
 
 struct listed_waiter : waiter {
-  using waiter::waiter;
+  explicit listed_waiter(before_waiting b) noexcept : waiter(b) {}
+  listed_waiter(const listed_waiter& other) noexcept : waiter(other) {}
+  listed_waiter& operator=(const listed_waiter&) = delete;
 
-  plain<waiter_list*> list = nullptr;  // null: not queued, or granted
-  plain<listed_waiter*> before = nullptr;
-  plain<listed_waiter*> behind = nullptr;
+  void set_up(const operation_kind& k) noexcept {
+    waiter::set_up(k);
+    list = nullptr;
+  }
+
+  plain<waiter_list*> list;  // null: not queued, or granted
+  plain<listed_waiter*> before;
+  plain<listed_waiter*> behind;
 };
 
 /// Guarded by the object's lock.
