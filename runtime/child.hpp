@@ -9,8 +9,9 @@
 // released. If no handle is left the coroutine flows off its end and frees its frame by itself,
 // else it stays suspended at its end and the last to let go destroys it.
 //
-//   C1: `waiter_`: null -> waiter (acq_rel CAS) or -> done() (acq_rel exchange); the one that comes
-//       second sees the other: no end is missed, and the outcome is handed over.
+//   C1: `waiter_`: null -> waiter (release CAS, acquire when it fails) or -> ended (acq_rel
+//       exchange); the one that comes second sees the other: no end is missed, and the outcome is
+//       handed over.
 //   C2: `owners_` to zero (acq_rel): the frame is destroyed after its last use elsewhere.
 
 #include "weft/runtime/atomics.hpp"
@@ -57,7 +58,7 @@ public:
   /// False when the child has ended already.
   [[nodiscard]] bool try_add_waiter(waiter& w) noexcept {
     waiter* other = nullptr;
-    const bool added = waiter_.compare_exchange_strong(other, &w, std::memory_order_acq_rel,
+    const bool added = waiter_.compare_exchange_strong(other, &w, std::memory_order_release,
                                                        std::memory_order_acquire);  // sync: C1
     if (!added && other != ended()) [[unlikely]]
       w.promise->misused("a second task awaits this join_handle: let one await it and share the "
