@@ -35,7 +35,8 @@ void actor::promise_type::end() noexcept {
   base->release();
 }
 
-world::world(unsigned workers) : scheduler(true, workers) {
+world::world(unsigned workers)
+    : scheduler(true, workers), frames_before_(detail::live_frames()) {
   for (unsigned i = 0; i != workers; ++i) {
     workers_.push_back(std::make_unique<worker_thread>());
     workers_.back()->record = std::make_unique<detail::worker>(*this, i, nullptr);
@@ -45,6 +46,9 @@ world::world(unsigned workers) : scheduler(true, workers) {
 
 world::~world() {
   for (const std::coroutine_handle<> frame : frames_) frame.destroy();
+  std::int64_t left = detail::live_frames() - frames_before_;
+  for (const auto& w : workers_) left += w->record->frames.live();
+  check(left == 0, "all tasks have been destroyed");
 }
 
 world::root_scope::root_scope(world& w)

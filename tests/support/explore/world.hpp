@@ -190,6 +190,7 @@ private:
   std::optional<root_scope> root_;
   bool steals_ = false;
   std::int64_t now_ = 0;
+  const std::int64_t frames_before_;
   std::vector<std::coroutine_handle<>> frames_;
   std::vector<detail::worker*> bound_;  // to each thread
   std::optional<detail::worker_binding> binding_;
