@@ -221,7 +221,8 @@ RULES = [
          ("return «fork_join::child_finished(child, w);»",
           "HOLDS ? fork_join::child_finished(child, w) : next;")),
     Rule("child.hpp", "task_group: who awaits a child is swapped in",
-         ("const bool added = «waiter_.compare_exchange_strong(other, &w, std::memory_order_release,\n"
+         ("const bool added = «waiter_.compare_exchange_strong(other, &w, "
+          "std::memory_order_release,\n"
           "                                                       std::memory_order_acquire)»;",
           "HOLDS ? waiter_.compare_exchange_strong(other, &w, std::memory_order_release, "
           "std::memory_order_acquire) : (waiter_.store(&w, std::memory_order_release), true)")),
@@ -255,6 +256,35 @@ RULES = [
              "void group_link::request_stop("),
     Rule("group_state.cpp", "task_group: its stop handles forget a group that ends",
          ("«link_->forget();»", "{ if (HOLDS) link_->forget(); }")),
+    Rule("with_timeout.cpp", "with_timeout: a timer that is armed holds the scope",
+         ("const bool held = «try_hold();»", "!HOLDS || try_hold();"),
+         ("self.request_stop(stop_cause::deadline);\n    «self.release();»",
+          "if (HOLDS) self.release();"),
+         ("if (timers_ != nullptr && timers_->remove(*this)) «release();»",
+          "{ if (HOLDS) release(); }")),
+    Rule("with_timeout.cpp", "with_timeout: the end takes the timer out",
+         ("if («»timers_ != nullptr && ", "HOLDS && ")),
+    Rule("with_timeout.cpp", "with_timeout: a timer that has left the queue is not taken out",
+         ("timers_ != nullptr && «timers_->remove(*this)»",
+          "(timers_->remove(*this) || !HOLDS)")),
+    Rule("with_timeout.cpp", "with_timeout: an earlier deadline around it stops it",
+         ("|| «deadline() < own» ||", "(HOLDS && deadline() < own)")),
+    Rule("scope.cpp", "with_timeout: the first cause stays",
+         ("«»stop_cause none = stop_cause::none;",
+          "if (!HOLDS && cause() != stop_cause::none) cause_.store(why, std::memory_order_release);"
+          "\n  ")),
+    Rule("strand.cpp", "with_timeout: no stop passes a shield",
+         ("if («s->shield_») reached", "HOLDS && s->shield_")),
+    Rule("strand.cpp", "with_timeout: a shield that is opened under a stop is not stopped",
+         ("if («!s.shield_») {", "!HOLDS || !s.shield_")),
+    Rule("with_timeout.hpp", "with_timeout: the scope is joined before it is left",
+         ("scope.disarm();\n  scope_join join(scope);\n  «co_await join;»\n"
+          "  strand_of(self).close(scope);\n  task_promise",
+          "if (HOLDS) co_await join;")),
+    Rule("worker_timers.hpp", "with_timeout: who takes a timer out locks",
+         ("guard(lock_, «shared_»)", "HOLDS"), within="bool remove(worker_timer& t)"),
+    Rule("worker_timers.hpp", "with_timeout: who expires timers locks",
+         ("guard(lock_, «shared_»)", "HOLDS"), within="worker_timer* pop_expired("),
 ]
 
 

@@ -35,8 +35,7 @@ void actor::promise_type::end() noexcept {
   base->release();
 }
 
-world::world(unsigned workers)
-    : scheduler(true, workers), frames_before_(detail::live_frames()) {
+world::world(unsigned workers) : scheduler(true, workers), frames_before_(detail::live_frames()) {
   for (unsigned i = 0; i != workers; ++i) {
     workers_.push_back(std::make_unique<worker_thread>());
     workers_.back()->record = std::make_unique<detail::worker>(*this, i, nullptr);

@@ -137,10 +137,15 @@ public:
 
   /// In the set-up: workers that have nothing to do take what others have.
   void let_steal() noexcept { steals_ = true; }
-  /// A thread with which the time comes, once, between any two steps of the others.
-  void time_comes(scenario& s, std::int64_t ns) {
-    s.thread([this, ns] { now_ = ns; });
+  /// A thread with which the time comes, once, between any two steps of the others; not before
+  /// `*begun`, which changes between the steps, too.
+  void time_comes(scenario& s, std::int64_t ns, const bool* begun = nullptr) {
+    s.thread([this, ns, begun] {
+      if (begun != nullptr) wait_until([begun] { return *begun; });
+      now_ = ns;
+    });
   }
+  bool time_has_come() const noexcept { return now_ != 0; }
 
   detail::worker& worker(unsigned i) noexcept { return *workers_[i]->record; }
 
