@@ -4,6 +4,7 @@
 #include "support/both_schedulers.hpp"
 #include "support/cancel_histories.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/test_kernel.hpp"
 #include "weft/io/blocking.hpp"
 #include "weft/io/file.hpp"
 #include "weft/io/signal_set.hpp"
@@ -18,6 +19,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -195,7 +197,57 @@ struct blocking_rig {
   std::atomic<bool> taken = false;
 };
 
-/// A signal that nobody sends; what one that comes does is in signal_set_test.cpp.
+/// A signal ends the wait that has begun, or finds the handler of before: then it is sent again.
+/// One that has met a wait is given by that wait, also when a stop has ended it.
+struct signal_rig {
+  static constexpr bool by_kernel = true;
+
+  signal_rig() {
+    met_nobody = false;
+    struct sigaction action{};
+    action.sa_handler = [](int) { met_nobody = true; };
+    ::sigaction(SIGUSR1, &action, &before);
+  }
+  signal_rig(const signal_rig&) = delete;
+  signal_rig& operator=(const signal_rig&) = delete;
+  ~signal_rig() {
+    ::sigaction(SIGUSR1, &before, nullptr);
+    CHECK(met == received);
+  }
+
+  void start(task_group&) {}
+  task<bool> wait() {
+    const result<int> r = co_await as_result(signal_set(SIGUSR1).wait());
+    under_way = false;
+    if (r) {
+      CHECK(*r == SIGUSR1);
+      ++received;
+      open = false;
+    }
+    co_return r.has_value();
+  }
+  void grant() {
+    open = true;
+    met_nobody = false;
+    under_way = true;
+    REQUIRE(std::raise(SIGUSR1) == 0);  // returns when its handler has
+    if (met_nobody)
+      under_way = false;
+    else
+      ++met;
+  }
+  bool needs_grant() const { return open && !under_way; }
+  bool left_over() const { return open; }
+
+  static inline std::atomic<bool> met_nobody;
+  struct sigaction before{};
+  std::atomic<bool> open = false;
+  std::atomic<bool> under_way = false;  // to the wait that it met; a second one would end the tests
+  std::atomic<int> met = 0;
+  std::atomic<int> received = 0;
+};
+
+/// A signal that nobody sends.
 struct long_signal_rig {
   task<bool> wait() {
     const bool was = co_await was_granted(signal_set(SIGUSR1).wait());
@@ -257,21 +309,137 @@ struct read_at_rig : file_rig {
   file opened;
 };
 
+/// What the test kernel holds back until it is granted. Each time it has done its work it has been
+/// told so, whatever was asked of it meanwhile.
+template <class Operation, bool Running = false>
+struct held_rig : Operation {
+  static constexpr bool by_kernel = true;
+
+  static void set_up(tests::test_kernel& k) {
+    k.world.files["/text"] = std::make_shared<std::string>("text");
+    k.on_entry = [](const io_uring_sqe& entry) -> tests::test_kernel::entry_plan {
+      if (entry.opcode != Operation::opcode) return {};
+      if (!open) return {.delay_ns = tests::test_kernel::never};
+      ++done;
+      return {};
+    };
+    if (Running)
+      k.on_cancel = [](const io_uring_sqe&) -> tests::test_kernel::cancel_plan {
+        return {.result = -EALREADY};
+      };
+  }
+
+  held_rig() {
+    open = false;
+    done = 0;
+  }
+  held_rig(const held_rig&) = delete;
+  held_rig& operator=(const held_rig&) = delete;
+  ~held_rig() { CHECK(done == received); }
+
+  void start(task_group&) {}
+  task<bool> wait() {
+    const bool was = co_await this->operate();
+    if (was) {
+      ++received;
+      open = false;
+    }
+    co_return was;
+  }
+  void grant() {
+    open = true;
+    done += static_cast<tests::test_kernel&>(current_kernel()).complete_held();
+  }
+  bool left_over() const { return open; }
+
+  static inline std::atomic<bool> open;  // the next one that comes is not held
+  static inline std::atomic<int> done;
+  std::atomic<int> received = 0;
+};
+
+/// The same for what the kernel has begun: a stop that meets it there waits, too.
+template <class Operation>
+struct running_rig : held_rig<Operation, true> {
+  static constexpr bool not_stopped = true;
+};
+
+struct held_connect {
+  static constexpr auto opcode = IORING_OP_CONNECT;
+
+  task<bool> operate() {
+    const bool was = co_await was_granted(tcp_stream::connect(listener.local_endpoint()));
+    co_return was;
+  }
+
+  tcp_listener listener = tcp_listener::bind("127.0.0.1:0");
+};
+
+struct held_open {
+  static constexpr auto opcode = IORING_OP_OPENAT;
+
+  task<bool> operate() {
+    const bool was = co_await was_granted(file::open("/text"));
+    co_return was;
+  }
+};
+
+struct held_read_at {
+  static constexpr auto opcode = IORING_OP_READ;
+
+  task<> prepare() { opened = co_await file::open("/text"); }
+  task<bool> operate() {
+    std::array<char, 4> text{};
+    const result<std::size_t> r = co_await as_result(opened.read_at(0, text));
+    if (r) CHECK(std::string(text.data(), *r) == "text");
+    co_return r.has_value();
+  }
+
+  file opened;
+};
+
+constexpr std::array orders{order::stop_before, order::stop_while_waiting, order::grant_then_stop,
+                            order::stop_then_grant, order::stop_after};
+
 }  // namespace
+
+#define HELD                                                                                      \
+  held_rig<held_connect>, held_rig<held_open>, held_rig<held_read_at>, running_rig<held_connect>, \
+      running_rig<held_open>, running_rig<held_read_at>
 
 TEST_SUITE("io/cancel_table") {
   TEST_CASE_TEMPLATE("a stop and a grant, in every order", Rig, accept_rig, read_rig, write_rig,
-                     blocking_rig) {
-    for (const order o : {order::stop_before, order::stop_while_waiting, order::grant_then_stop,
-                          order::stop_then_grant, order::stop_after}) {
+                     blocking_rig, signal_rig) {
+    for (const order o : orders) {
       CAPTURE(o);
       on_both([o](const run_options& options) { run(options, one_history<Rig>(o)); });
     }
   }
 
   TEST_CASE_TEMPLATE("a stop that races with a grant resumes once and loses nothing", Rig,
-                     accept_rig, read_rig, blocking_rig) {
+                     accept_rig, read_rig, blocking_rig, signal_rig) {
     on_both([](const run_options& options) { run(options, many_races<Rig>(50)); });
+  }
+
+  TEST_CASE("a stop that races with the room for a write writes what it says, or nothing") {
+    // Fewer, because each fills a socket first: every pair of delays once.
+    on_both([](const run_options& options) { run(options, many_races<write_rig>(16)); });
+  }
+
+  TEST_CASE_TEMPLATE("what the kernel has done is delivered, whenever the stop comes", Rig, HELD) {
+    const auto on_test_kernel = [](auto make_task) {
+      on_both([&](run_options options) {
+        tests::test_kernel k;
+        Rig::set_up(k);
+        options.kernel = &k;
+        run(options, make_task());
+        CHECK(k.world.open_descriptors() == 0);
+      });
+    };
+    for (const order o : orders) {
+      CAPTURE(o);
+      on_test_kernel([o] { return one_history<Rig>(o); });
+    }
+    on_test_kernel([] { return many_races<Rig>(50); });
   }
 
   TEST_CASE_TEMPLATE("a stop before, during and after what ends by itself", Rig, connect_rig,

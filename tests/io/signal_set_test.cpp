@@ -5,6 +5,8 @@
 #include "support/caught.hpp"
 #include "support/dying_words.hpp"
 #include "support/forwarding_kernel.hpp"
+#include "support/test_kernel.hpp"
+#include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/with_timeout.hpp"
@@ -35,6 +37,7 @@ using tests::child_end;
 using tests::forwarding_kernel;
 using tests::in_child;
 using tests::on_both;
+using tests::test_kernel;
 
 namespace {
 
@@ -281,6 +284,29 @@ TEST_SUITE("io/signal_set") {
         const caught empty = co_await catching(with_timeout(1ms, signal_set().wait()));
         CHECK(empty.was_timeout);
       }());
+    });
+  }
+
+  TEST_CASE("a signal that comes while its wait is being cancelled is given all the same") {
+    on_both([](run_options options) {
+      test_kernel k;
+      k.on_cancel = [&k](const io_uring_sqe&) -> test_kernel::cancel_plan {
+        CHECK(k.world.send_signal(SIGUSR1) == 1);
+        return {.target_result = -ECANCELED};
+      };
+      options.kernel = &k;
+      const int came = run(options, []() -> task<int> {
+        int number = 0;
+        auto wait = [&number]() -> task<> { number = co_await signal_set(SIGUSR1).wait(); };
+        auto body = [&wait](task_group& group) -> task<> {
+          group.spawn(wait);
+          co_await sleep_for(1ms);  // the clock goes on when it waits
+          group.cancel();
+        };
+        co_await with_task_group(body);
+        co_return number;
+      }());
+      CHECK(came == SIGUSR1);
     });
   }
 

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace weft::tests {
 
@@ -232,6 +234,18 @@ int test_kernel::catch_signals(std::uint64_t set, signal_catch how) noexcept {
 }
 int test_kernel::release_signals(int fd) noexcept {
   return change_world([&] { return world.release_signals(fd); });
+}
+int test_kernel::complete_held() noexcept {
+  return change_world([&] {
+    std::vector<request> held;
+    for (auto where = requests_.begin(); where != requests_.end();) {
+      const auto next = std::next(where);
+      if (where->second.due == never && !where->second.blocked) held.push_back(remove(where));
+      where = next;
+    }
+    for (request& r : held) attempt(std::move(r));
+    return static_cast<int>(held.size());
+  });
 }
 int test_kernel::send_signal(int number) noexcept {
   return change_world([&] { return world.send_signal(number); });

@@ -86,6 +86,8 @@ public:
   std::ptrdiff_t read_directory(int fd, void* buffer, std::size_t size) noexcept override;
   int catch_signals(std::uint64_t set, signal_catch how) noexcept override;
   int release_signals(int fd) noexcept override;
+  /// Completes what is held until it is cancelled; how many operations that were. Thread: any.
+  int complete_held() noexcept;
   /// As kill(2) from outside: how many catch it, 0 when nobody waits for it. Thread: any.
   int send_signal(int number) noexcept;
 
