@@ -42,11 +42,11 @@ weft::task<> read_within(weft::file& zeros, std::atomic<std::size_t>& bytes, std
   }
 }
 
-weft::task<> one_task(benchmark::State& state) {
+weft::task<> one_task(benchmark::State& state, std::size_t depth) {
   constexpr std::size_t count = 1000;
   weft::file zeros = co_await weft::file::open("/dev/zero");
   std::atomic<std::size_t> bytes{0};
-  for (auto _ : state) co_await read_within(zeros, bytes, count, bench::size(state, 0));
+  for (auto _ : state) co_await read_within(zeros, bytes, count, depth);
   bench::expect(state, bytes == 16 * count * static_cast<std::size_t>(state.iterations()),
                 "lost a read");
   bench::per_item(state, count);
@@ -69,7 +69,8 @@ weft::task<> many_tasks(benchmark::State& state, std::size_t depth) {
   bench::per_item(state, reads * tasks);
 }
 
-void alone(benchmark::State& state) { weft::run(one_task(state)); }
+void in_scopes(benchmark::State& state) { weft::run(one_task(state, bench::size(state, 0))); }
+void no_scope(benchmark::State& state) { weft::run(one_task(state, 0)); }
 void one_scope(benchmark::State& state) {
   weft::run({.workers = bench::workers(state, 1)}, many_tasks(state, 0));
 }
@@ -87,16 +88,14 @@ void many(benchmark::internal::Benchmark* b) {
 
 }  // namespace
 
-BENCHMARK(alone)
+BENCHMARK(in_scopes)
     ->Name("io/nested_scopes/weft")
     ->ArgName("depth")
     ->Arg(3)
     ->Unit(benchmark::kMicrosecond)
     ->Apply(bench::wall_clock);
-BENCHMARK(alone)
+BENCHMARK(no_scope)
     ->Name("io/nested_scopes/no_scope")
-    ->ArgName("depth")
-    ->Arg(0)
     ->Unit(benchmark::kMicrosecond)
     ->Apply(bench::wall_clock);
 BENCHMARK(one_scope)->Name("io/shared_scope/weft")->Apply(many)->Apply(bench::wall_clock);
