@@ -7,6 +7,10 @@ other variant of the same question and the same arguments (a baseline may lack s
 no workers). A ratio is baseline time / weft time, of medians from one run: above 1 weft is faster.
 A counter that both have is compared in the same way. Where there is a counter `per_item`, times are
 those of one item. The whole run takes five minutes at most; what did not fit in is named.
+
+Ends with 1 when something is wrong or was not measured; without a FILTER (or with that of all, `.`)
+also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor
+that is missed is the machine's fault is for the reader to judge.
 """
 
 import json
@@ -49,6 +53,8 @@ def listed(program, pattern):
     result = subprocess.run([program, "--benchmark_list_tests", f"--benchmark_filter={pattern}"],
                             capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
                             check=False)
+    if result.returncode != 0:
+        raise SystemExit(f"{program.name}: ended with {result.returncode}, asked what it measures")
     return [line for line in result.stdout.splitlines() if "/" in line]
 
 
@@ -139,20 +145,49 @@ def ratios(results):
     return rows
 
 
-def floors(results):
-    """Lines that say which floors were met, of those that were measured."""
+def floor_ratio(results, floor):
+    """The ratio that a floor speaks of, or None when one of the two was not measured."""
+    floor_title, against, key, _ = floor
     for name, counters in results.items():
         question, variant, arguments = split(name)
-        title = " ".join([question, *arguments])
-        for floor_title, against, key, least in FLOORS:
-            if variant != "weft" or title != floor_title or key not in counters:
-                continue
-            for other, its in baselines(question, arguments, results):
-                if other != against or key not in its:
-                    continue
-                ratio = its[key][0] / counters[key][0]
-                yield (f"floor {'met   ' if ratio >= least else 'MISSED'}  {title} {key}: "
-                       f"{ratio:.3g} x {against}, at least {least:.3g}")
+        if variant != "weft" or " ".join([question, *arguments]) != floor_title:
+            continue
+        for other, its in baselines(question, arguments, results):
+            if other == against and key in its and counters.get(key, (0,))[0]:
+                return its[key][0] / counters[key][0]
+    return None
+
+
+def floors(results):
+    """Lines that say which floors were met, of those that were measured."""
+    for floor in FLOORS:
+        title, against, key, least = floor
+        if (ratio := floor_ratio(results, floor)) is not None:
+            yield (f"floor {'met   ' if ratio >= least else 'MISSED'}  {title} {key}: "
+                   f"{ratio:.3g} x {against}, at least {least:.3g}")
+
+
+def alone(names):
+    """Benchmarks of weft's without a baseline, and baselines that nothing is compared with."""
+    compared = set()
+    for name in names:
+        question, variant, arguments = split(name)
+        others = [other for other in names if variant == "weft" and split(other)[1] != "weft"
+                  and split(other)[0] == question and set(split(other)[2]) <= set(arguments)]
+        compared.update([name, *others] if others else [])
+    return [name for name in names if name not in compared]
+
+
+def missing(results, errors, expected, everything):
+    """Lines that say what should have been measured, and was not."""
+    yield from (f"NOT MEASURED: {name}" for name in expected
+               if name not in results and name not in errors)
+    if not everything:  # a filter leaves out what it leaves out
+        return
+    for floor in FLOORS:
+        if floor_ratio(results, floor) is None:
+            yield f"NOT MEASURED: the floor of {floor[0]} {floor[2]} x {floor[1]}"
+    yield from (f"ALONE: {name}: there is nothing to compare it with" for name in alone(expected))
 
 
 def commit():
@@ -169,24 +204,25 @@ def main():
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + SECONDS_MAX
-    programs = {program: count for program in sorted(pathlib.Path(programs_folder).glob("bench_*"))
+    programs = {program: names for program in sorted(pathlib.Path(programs_folder).glob("bench_*"))
                 if program.is_file() and os.access(program, os.X_OK)
-                and (count := len(listed(program, pattern)))}
-    total = sum(programs.values())
+                and (names := listed(program, pattern))}
+    total = sum(map(len, programs.values()))
     if total == 0:
         print(f"no benchmark matches '{pattern}'", file=sys.stderr)
         return 1
     print(f"{total} benchmarks, {REPETITIONS} repetitions each", file=sys.stderr)
-    runs, left_out = [], []
-    for program, count in programs.items():
+    runs, left_out, expected = [], [], []
+    for program, names in programs.items():
         result = None
         if (left := deadline - time.monotonic()) > 0:
             # Each program's share of what is left: a slow one shortens those behind it.
             seconds = min(0.5, max(0.005, left / (total * REPETITIONS * OVERHEAD)))
-            print(f"{program.name}: {count} of {seconds:.3f} s", file=sys.stderr)
+            print(f"{program.name}: {len(names)} of {seconds:.3f} s", file=sys.stderr)
             result = run(program, pattern, seconds, deadline, output / f"{program.name}.json")
-        total -= count
+        total -= len(names)
         runs += [result] if result else []
+        expected += names if result else []
         left_out += [] if result else [program.name]
     results, errors = medians(runs)
     context = {"commit": commit(), "kernel": platform.release(), "cores": os.cpu_count(),
@@ -204,11 +240,11 @@ def main():
     print(f"\ncompiler {context['compiler']}, kernel {context['kernel']}, commit {commit()}; "
           f"ratio = baseline / weft, above 1 weft is faster; {output}/results.json")
     print("\n".join(["", *floors(results)]))
-    for name, message in errors.items():
-        print(f"WRONG: {name}: {message}")
-    for name in left_out:
-        print(f"LEFT OUT: {name}")
-    return 1 if errors or left_out else 0
+    wrong = [*(f"WRONG: {name}: {message}" for name, message in errors.items()),
+             *(f"LEFT OUT: {name}" for name in left_out),
+             *missing(results, errors, expected, everything=pattern == ".")]
+    print("\n".join(wrong))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
