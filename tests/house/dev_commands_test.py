@@ -10,6 +10,8 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from dev_stage import COMPILERS, EVERYTHING, LINT, stage  # noqa: E402
 
+# What one configuration runs for all.
+WITHOUT = " --no-suite toolchain --no-suite explored"
 RUN_ENDS_WITH = '{"name": "a", "result": "OK"}\n{"name": "b", "result": "%s"}'
 
 
@@ -150,7 +152,7 @@ def test_all_covers_both_compilers_however_cxx_is_spelled(s):
         done = succeeds(s.dev("test", "--all", CXX=cxx, TESTLOG=RUN_ENDS_WITH % "OK"))
         assert done.stdout.splitlines()[-1] == "13 passed, 0 failed", (cxx, done)
         log = [line for line in s.log.read_text().splitlines() if line[:5] in ("meson", "long=")]
-        tested = [(pathlib.Path(call.split()[3]).name, call.endswith(" --no-suite toolchain"), long)
+        tested = [(pathlib.Path(call.split()[3]).name, call.endswith(WITHOUT), long)
                   for call, long in zip(log, log[1:]) if call.startswith("meson test ")]
         assert {build for build, _, _ in tested} == expected and len(tested) == 6, (cxx, tested)
         main = f"{cxx.rpartition(' ')[2].rpartition('/')[2]}-release"
@@ -161,9 +163,12 @@ def test_all_covers_both_compilers_however_cxx_is_spelled(s):
 
 
 def test_all_hands_its_arguments_on(s):
-    succeeds(s.dev("test", "--all", "--no-suite", "toolchain", TESTLOG=RUN_ENDS_WITH % "OK"))
+    """To the configuration that runs everything, and to no other."""
+    succeeds(s.dev("test", "--all", "--no-suite", "bench", TESTLOG=RUN_ENDS_WITH % "OK"))
     tests = [call for call in s.calls("meson") if call.startswith("meson test ")]
-    assert len(tests) == 6 and all(call.endswith(" --no-suite toolchain") for call in tests), tests
+    whole = [call for call in tests if call.endswith(" --no-suite bench")]
+    assert len(whole) == 1 and " build/clang++-19-release " in whole[0], tests
+    assert len(tests) == 6 and all(call.endswith(WITHOUT) for call in tests if call not in whole)
 
 
 TESTS = [demo_starts_where_its_caller_is, run_gives_arguments_and_status_on,
