@@ -5,7 +5,9 @@
 Only what the program needs is built: the static library, neither tests nor samples.
 """
 
+import os
 import pathlib
+import shlex
 import sys
 import tempfile
 
@@ -20,6 +22,14 @@ executable('user', 'user.cpp', dependencies: weft)
 """
 
 
+def cached(environment):
+    """Names a compiler cache in $CXX, where there is one; where there is no $CXX meson does so."""
+    compiler = environment.get("CXX", "")
+    if not compiler or "ccache" in compiler:
+        return environment
+    return environment | {"CXX": shlex.join([*compilers.launcher(), *shlex.split(compiler)])}
+
+
 def main():
     meson = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="weft subproject ") as folder:
@@ -28,7 +38,8 @@ def main():
         (root / "subprojects" / "weft").symlink_to(compilers.ROOT, target_is_directory=True)
         (root / "user.cpp").write_text(pathlib.Path(__file__).with_name("user.cpp").read_text())
         (root / "meson.build").write_text(MESON_BUILD)
-        print(must([meson, "setup", root / "build", root, "--wrap-mode=nodownload"]))
+        print(must([meson, "setup", root / "build", root, "--wrap-mode=nodownload"],
+                   env=cached(dict(os.environ))))
         print(must([meson, "compile", "-C", root / "build", "user"], timeout=580))
         must([root / "build" / "user"], timeout=60)
         extra = [path.name for path in (root / "build").rglob("*_tests")]
