@@ -9,6 +9,7 @@
 //       either the pusher sees the sleeper or the sleeper sees the task.
 
 #include "weft/runtime/atomics.hpp"
+#include "weft/runtime/prefetch.hpp"
 #include "weft/runtime/spin_lock.hpp"
 #include "weft/runtime/suspended.hpp"
 
@@ -81,6 +82,9 @@ private:
     if (s == nullptr) return nullptr;
     head_ = s->next;
     if (head_ == nullptr) tail_ = nullptr;
+    // The next one's frame may be cold: it comes closer while this one runs.
+    prefetch(head_);
+    prefetch(head_, -1);
     return s;
   }
 

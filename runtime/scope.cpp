@@ -96,6 +96,7 @@ void cancel_scope::walk(worker& w) noexcept {
   {
     const lock_if_shared guard(lock_, shared_);
     for (int i = 0; i < slice_max && !strands_.empty(); ++i) {
+      strands_.fetch_ahead();
       strand& s = strands_.front();
       strand_list::remove(s);
       visited_.push_back(s);

@@ -25,6 +25,7 @@
 
 #include "weft/runtime/atomics.hpp"
 #include "weft/runtime/message.hpp"
+#include "weft/runtime/prefetch.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
 #include <atomic>
@@ -156,6 +157,20 @@ public:
 
   bool empty() const noexcept { return head_.next == &head_; }
   strand& front() noexcept { return static_cast<strand&>(*head_.next); }
+  /// Of many that sleep most are cold. Brings the third one towards the cache, and what the second
+  /// one waits for; there is a first one.
+  void fetch_ahead() const noexcept {
+    const strand_link* const second = head_.next->next;
+    if (second == &head_) return;
+    const strand_link* const third = second->next;
+    prefetch(third);
+    prefetch(third, 1);
+    const auto& s = static_cast<const strand&>(*second);
+    if (s.shared_) return;  // it would take its lock
+    const operation* const op = s.waiting_;
+    prefetch(op);
+    prefetch(op, 1);
+  }
   void push_back(strand& s) noexcept {
     strand_link& l = s;
     l.prev = head_.prev;
