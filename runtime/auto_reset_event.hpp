@@ -84,7 +84,7 @@ private:
   friend detail::auto_reset_event_wait;
 
   mutable detail::spin_lock lock_;
-  bool set_ = false;  // only while nobody waits
+  detail::plain<bool> set_ = false;  // only while nobody waits
   detail::waiter_list waiters_;
 };
 

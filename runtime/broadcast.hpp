@@ -134,7 +134,7 @@ private:
   struct slot {
     T* value() noexcept { return reinterpret_cast<T*>(bytes); }
 
-    std::size_t unread;  // receivers that have not passed it
+    plain<std::size_t> unread;  // receivers that have not passed it
     alignas(T) unsigned char bytes[sizeof(T)];
   };
 
@@ -172,11 +172,11 @@ private:
 
   const std::unique_ptr<slot[]> slots_;
   const std::size_t capacity_;
-  std::uint64_t begin_ = 0;  // places of the oldest value that somebody has not seen ...
-  std::uint64_t end_ = 0;    // ... and of the next one to be sent
-  std::size_t sender_count_ = 0;
-  std::size_t receiver_count_ = 0;
-  bool closed_ = false;
+  plain<std::uint64_t> begin_ = 0;  // places of the oldest value that somebody has not seen ...
+  plain<std::uint64_t> end_ = 0;    // ... and of the next one to be sent
+  plain<std::size_t> sender_count_ = 0;
+  plain<std::size_t> receiver_count_ = 0;
+  plain<bool> closed_ = false;
   waiter_list senders_;    // only while the slots are full
   waiter_list receivers_;  // who has seen everything
 };

@@ -62,7 +62,7 @@ private:
   condition_variable* condition_;
   semaphore* mutex_;
   bool* queued_ = nullptr;
-  state state_ = state::waits;  // guarded by the condition variable's lock
+  plain<state> state_ = state::waits;  // guarded by the condition variable's lock
 };
 
 }  // namespace detail

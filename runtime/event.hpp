@@ -71,7 +71,7 @@ private:
   friend detail::event_wait;
 
   mutable detail::spin_lock lock_;
-  bool set_ = false;
+  detail::plain<bool> set_ = false;
   detail::waiter_list waiters_;
 };
 

@@ -100,7 +100,7 @@ private:
   }
 
   mutable detail::spin_lock lock_;
-  std::size_t count_;
+  detail::plain<std::size_t> count_;
   detail::waiter_list waiters_;
 };
 

@@ -69,8 +69,8 @@ private:
     if (receiver != nullptr) receiver->complete();
   }
 
-  bool sender_gone_ = false;
-  bool receiver_gone_ = false;
+  plain<bool> sender_gone_ = false;
+  plain<bool> receiver_gone_ = false;
   waiter_list receiver_;
 };
 

@@ -68,8 +68,8 @@ public:
 
 private:
   std::shared_ptr<const T> value_;
-  std::uint64_t version_ = 0;
-  std::size_t sender_count_ = 0;
+  plain<std::uint64_t> version_ = 0;
+  plain<std::size_t> sender_count_ = 0;
   waiter_list waiters_;
 };
 
