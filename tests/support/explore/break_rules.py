@@ -47,17 +47,17 @@ class Rule:
         return found
 
 
-def lock_dropped(file, name, within, unlocks):
+def lock_dropped(file, name, within, unlocks, lock="lock"):
     """The same where the lock is let go by hand, in several places."""
-    return [Rule(file, name, ("«»lock.lock();", "if (HOLDS) "), within=within),
-            Rule(file, name, ("«»lock.unlock();", "if (HOLDS) "), within=within, times=unlocks)]
+    return [Rule(file, name, (f"«»{lock}.lock();", "if (HOLDS) "), within=within),
+            Rule(file, name, (f"«»{lock}.unlock();", "if (HOLDS) "), within=within, times=unlocks)]
 
 
-def unlocked(file, name, within, times=1):
+def unlocked(file, name, within, lock="lock_"):
     """A function that does without its lock."""
-    return Rule(file, name, ("const std::lock_guard guard(lock_);",
-                             "const weft::detail::lock_if_shared guard(lock_, HOLDS);"),
-                within=within, times=times)
+    return Rule(file, name, (f"const std::lock_guard guard({lock});",
+                             f"const weft::detail::lock_if_shared guard({lock}, HOLDS);"),
+                within=within)
 
 
 RULES = [
@@ -285,6 +285,65 @@ RULES = [
          ("guard(lock_, «shared_»)", "HOLDS"), within="bool remove(worker_timer& t)"),
     Rule("worker_timers.hpp", "with_timeout: who expires timers locks",
          ("guard(lock_, «shared_»)", "HOLDS"), within="worker_timer* pop_expired("),
+    *lock_dropped("event.hpp", "event: who sets locks", "void set() noexcept {\n    lock", 1,
+                  "lock_"),
+    Rule("event.hpp", "event: who queues locks",
+         ("const std::lock_guard guard(event_->lock_);",
+          "const weft::detail::lock_if_shared guard(event_->lock_, HOLDS);")),
+    Rule("event.hpp", "event: who is about to queue looks once more",
+         ("if («event_->set_») return", "HOLDS && event_->set_")),
+    *lock_dropped("auto_reset_event.hpp", "event: who signals locks",
+                  "void set() noexcept {\n    lock", 1, "lock_"),
+    Rule("auto_reset_event.hpp", "event: a signal that nobody waits for stays",
+         ("if («next == nullptr») set_", "HOLDS && next == nullptr")),
+    Rule("auto_reset_event.hpp", "event: who is about to queue looks for a signal once more",
+         ("if («»std::exchange(event_->set_, false)) return", "HOLDS && ")),
+    *lock_dropped("latch.hpp", "latch: who counts down locks", "void count_down(", 1, "lock_"),
+    *lock_dropped("latch.hpp", "latch: who waits locks", "bool try_pass(", 1, "lock_"),
+    Rule("latch.hpp", "latch: a cancel takes its arrivals back",
+         ("«self.latch_->count_ += self.arrivals_;»",
+          "if (HOLDS) self.latch_->count_ += self.arrivals_;")),
+    *lock_dropped("oneshot.hpp", "oneshot: who sends locks", "bool send(T& v)", 1),
+    unlocked("oneshot.hpp", "oneshot: a receiver that closes locks",
+             "void drop_receiver() noexcept", "lock"),
+    unlocked("oneshot.hpp", "oneshot: who receives locks", "bool settled(", "lock"),
+    Rule("oneshot.hpp", "oneshot: who sends looks whether the receiver has gone",
+         ("if («receiver_gone_») {", "HOLDS && receiver_gone_")),
+    *lock_dropped("watch.hpp", "watch: who sends locks", "void send(std::shared_ptr", 1),
+    unlocked("watch.hpp", "watch: who looks for news locks", "bool settled(",
+             "lock"),
+    Rule("watch.hpp", "watch: who looks for news sees that the senders have gone",
+         ("version_ != seen || «sender_count_ == 0»", "(HOLDS && sender_count_ == 0)")),
+    Rule("watch.hpp", "watch: the last sender that goes wakes the receivers",
+         ("= «--sender_count_ == 0» ?", "--sender_count_ == 0 && HOLDS")),
+    *lock_dropped("broadcast.hpp", "broadcast: who sends locks", "send_state try_send(", 2),
+    unlocked("broadcast.hpp", "broadcast: who waits for a value locks", "bool settled(",
+             "lock"),
+    Rule("broadcast.hpp", "broadcast: who copies a value has the lock again before it goes on",
+         ("value.emplace(std::as_const(*at(next).value()));\n      «lock.lock();»",
+          "if (HOLDS) lock.lock();"),
+         ("pass(next, value ? left_over : value);\n    «unlock_refilled();»",
+          "if (!HOLDS && value) return value;\n    unlock_refilled();")),
+    Rule("broadcast.hpp", "broadcast: who makes room lets a sender in",
+         ("while («»end_ - begin_ != capacity_ &&", "HOLDS && ")),
+    Rule("broadcast.hpp", "broadcast: a receiver that goes passes what it has not seen",
+         ("more = «next != end_»;", "HOLDS && next != end_")),
+    Rule("broadcast.hpp", "broadcast: a sender that comes in wakes the receivers",
+         ("receivers = «sent.empty()» ?", "!HOLDS || sent.empty()")),
+    *lock_dropped("condition_variable.hpp", "condition_variable: who notifies locks",
+                  "void notify_one() noexcept", 1, "lock_"),
+    Rule("condition_variable.hpp", "condition_variable: who is notified has the mutex again",
+         ("if («static_cast<detail::condition_wait&>(w).take_mutex()») w.complete",
+          "!HOLDS || static_cast<detail::condition_wait&>(w).take_mutex()")),
+    Rule("condition_variable.hpp", "condition_variable: who is cancelled has the mutex again",
+         ("return waits && «self.take_mutex()»", "(!HOLDS || self.take_mutex())")),
+    Rule("condition_variable.hpp", "condition_variable: a cancel leaves a notification alone",
+         ("waits = «self.state_ == state::waits»;",
+          "self.state_ == state::waits || (!HOLDS && self.state_ == state::notified)")),
+    Rule("condition_variable.hpp", "condition_variable: the mutex is let go when one is queued",
+         ("const bool waits = awaitable_operation", "if (!HOLDS) held.release();\n    "
+          "const bool waits = awaitable_operation"),
+         ("if («queued») held", "queued && HOLDS")),
 ]
 
 

@@ -50,6 +50,8 @@ public:
   }
   U operator++() { return *this = cell_.read() + 1; }
   U operator--() { return *this = cell_.read() - 1; }
+  U operator+=(U by) { return *this = static_cast<U>(cell_.read() + by); }
+  U operator-=(U by) { return *this = static_cast<U>(cell_.read() - by); }
   U operator++(int) {
     const U before = cell_.read();
     *this = before + 1;
