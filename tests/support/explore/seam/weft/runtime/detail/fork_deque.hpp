@@ -16,11 +16,11 @@ namespace weft::detail {
 template <class T>
 class fork_deque {
 public:
-  [[nodiscard]] bool push(T* item) noexcept {
+  [[nodiscard]] bool push(T* what) noexcept {
     explore::engine& e = explore::engine::active();
     if (!e.lenient()) e.step();
     e.tick();
-    items_.push_back({item, e.now()});
+    items_.push_back({what, e.now()});
     return true;
   }
   [[nodiscard]] T* pop() noexcept {
