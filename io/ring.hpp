@@ -54,7 +54,7 @@ private:
 
 class ring {
 public:
-  /// Thread: the worker's own, from here to the destructor.
+  /// Thread: the worker's own; destroyed there, or when that has ended.
   /// Errors: system_error from kernel::open_queue.
   ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options);
   ring(const ring&) = delete;

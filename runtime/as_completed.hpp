@@ -15,6 +15,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -49,16 +50,19 @@ async_generator<value_or_monostate<T>> completed(std::vector<task<T>> tasks) {
   promise_base& self = co_await own;
   auto closing = this_generator::needs_close();
   co_await closing;
-  channel_ends<std::size_t> ended = channel<std::size_t>(tasks.size());
-  group_state running(strand_of(self).home(), nullptr, task_group_options{});
+  auto state = std::make_shared<channel_state<std::size_t>>(tasks.size());
+  group_state running(strand_of(self).home(), &self, task_group_options{});
+  state->fed_by = &running;
+  channel_sender<std::size_t> ended(state);
+  const channel_receiver<std::size_t> receiver(std::move(state));
   std::exception_ptr failed;
   try {
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-      const child<void> c = run_indexed(&task_access::promise(tasks[i]), i, &ended.sender);
+      const child<void> c = run_indexed(&task_access::promise(tasks[i]), i, &ended);
       c.promise->start(running);
     }
     for (std::size_t left = tasks.size(); left != 0; --left) {
-      channel_receive<std::size_t> receiving = ended.receiver.receive();
+      channel_receive<std::size_t> receiving = receiver.receive();
       const std::optional<std::size_t> index = co_await receiving;
       task<T> first = std::move(tasks[*index]);
       value_or_monostate<T> value = take_value(task_access::finished(first));

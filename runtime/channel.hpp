@@ -181,6 +181,7 @@ public:
     note.values = count_;
     note.capacity = capacity_;
     note.senders = sender_count_;
+    note.within = fed_by;
   }
 
   void add_sender() noexcept {
@@ -195,6 +196,8 @@ public:
   }
 
   spin_lock lock;
+  /// Whose tasks alone send, for reports. Set before it is used.
+  cancel_scope* fed_by = nullptr;
 
 private:
   struct slot {

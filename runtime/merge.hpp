@@ -13,6 +13,7 @@
 
 #include <concepts>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -51,15 +52,17 @@ async_generator<T> merged(std::vector<async_generator<T>> sources) {
   promise_base& self = co_await own;
   auto closing = this_generator::needs_close();
   co_await closing;
-  group_state producers(strand_of(self).home(), nullptr, task_group_options{});
+  group_state producers(strand_of(self).home(), &self, task_group_options{});
   std::exception_ptr failed;
   try {
     enter_stage entered;
     co_await entered;
-    channel_ends<T> ends = channel<T>(0);
-    start_producers(producers, sources, std::move(ends.sender));
+    auto state = std::make_shared<channel_state<T>>(0);
+    state->fed_by = &producers;
+    const channel_receiver<T> receiver(state);
+    start_producers(producers, sources, channel_sender<T>(std::move(state)));
     for (;;) {
-      channel_receive<T> receiving = ends.receiver.receive();
+      channel_receive<T> receiving = receiver.receive();
       std::optional<T> item = co_await receiving;
       if (!item) break;
       co_yield *std::move(item);

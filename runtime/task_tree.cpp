@@ -62,6 +62,7 @@ void task_tree::look_at(strand& s, unsigned depth) {
     e.deadline_ns = found.deadline_ns;
     if (op->owner != nullptr) e.worker = static_cast<int>(op->owner->index);
     if (op->kind->describe != nullptr) op->kind->describe(*op, e.note);
+    if (cancel_scope* const within = e.note.within) look_at(*within, depth + 1);
   } else {
     found.is = state::goes_on;
     found.line = s.name_;

@@ -9,6 +9,8 @@
 
 namespace weft::detail {
 
+class cancel_scope;
+
 struct wait_note {
   /// Where whoever holds what is waited for took it; line 0: nobody is known to.
   std::source_location holder{};
@@ -18,6 +20,8 @@ struct wait_note {
   std::size_t capacity = 0;
   std::size_t senders = 0;
   bool is_channel = false;
+  /// The scope of those who alone can end the wait, when nothing else leads to them.
+  cancel_scope* within = nullptr;
 };
 
 }  // namespace weft::detail

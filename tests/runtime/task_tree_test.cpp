@@ -4,10 +4,12 @@
 #include "weft/runtime/task_tree.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "weft/runtime/as_completed.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/async_generator.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/finally.hpp"
+#include "weft/runtime/merge.hpp"
 #include "weft/runtime/pipeline.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -194,6 +196,17 @@ task<> pipes_body(event& gate) {
   co_await for_each(one_and_two() | take(1), slow);
 }
 constexpr unsigned pipes_body_at = __LINE__ - 2;
+task<> merges(event& gate) {
+  auto forget = [](int) {};
+  co_await for_each(merge(one_and_two(), numbers(gate)), forget);
+}
+constexpr unsigned merges_at = __LINE__ - 2;
+task<> takes_as_completed(event& gate) {
+  auto first_to_end = as_completed(later(gate, 1), later(gate, 2));
+  auto forget = [](int) {};
+  co_await for_each(std::move(first_to_end), forget);
+}
+constexpr unsigned takes_as_completed_at = __LINE__ - 2;
 task<> joins_in(task_group& group, event& gate) {
   const join_handle<void> child = group.spawn(further, std::ref(gate));
   co_await child;
@@ -230,6 +243,9 @@ TEST_SUITE("runtime/task_tree") {
         {&at_cleanup, through({at("at_cleanup", at_cleanup_at)})},
         {&asks, through({at("asks", asks_at), at("numbers", numbers_at)})},
         {&pipes_source, through({at("pipes_source", pipes_source_at), at("numbers", numbers_at)})},
+        {&merges, through({at("merges", merges_at), at("numbers", numbers_at)})},
+        {&takes_as_completed,
+         through({at("takes_as_completed", takes_as_completed_at), at("later", later_at)})},
         {&pipes_transform,
          through({at("pipes_transform", pipes_transform_at), at("later", later_at)})},
         {&pipes_filter, through({at("pipes_filter", pipes_filter_at), at("wanted", wanted_at)})},
