@@ -26,7 +26,8 @@ struct queue_options {
 
 /// One worker's submission and completion queue.
 ///
-/// Thread: opened, entered and closed on the worker's own thread; ring_doorbell from any.
+/// Thread: opened and entered on the worker's own thread, closed there or when that has ended;
+///         ring_doorbell from any.
 class kernel_queue {
 public:
   kernel_queue(const kernel_queue&) = delete;
