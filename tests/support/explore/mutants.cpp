@@ -79,7 +79,7 @@ std::string verdict::text() const {
 exploration explored(const char* name, std::function<void(scenario&)> set_up,
                      unsigned preemptions) {
   return {{.name = name,
-           .preemptions = preemptions + static_cast<unsigned>(tests::repetitions(0, 1)),
+           .preemptions = preemptions,
            .stale_reads = 1,
            .random_executions = static_cast<std::uint64_t>(tests::repetitions(1'000, 20'000))},
           std::move(set_up)};

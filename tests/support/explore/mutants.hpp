@@ -28,8 +28,7 @@ struct exploration {
   std::function<void(scenario&)> set_up;
 };
 
-/// One that is short; with WEFT_TEST_LONG=1 it goes one preemption further, and has twenty times as
-/// many random executions.
+/// One that is short; with WEFT_TEST_LONG=1 it has twenty times as many random executions.
 exploration explored(const char* name, std::function<void(scenario&)> set_up, unsigned preemptions);
 
 struct verdict {
