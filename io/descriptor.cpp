@@ -24,6 +24,8 @@ constexpr operation_kind never_withdrawn{
 class descriptor::drained : public waiter, public operation_tag {
 public:
   explicit drained(descriptor& d) noexcept : waiter(never_withdrawn), descriptor_(&d) {}
+  drained(const drained&) = delete;
+  drained& operator=(const drained&) = delete;
 
   bool await_ready() const noexcept {
     constexpr auto own = static_cast<std::uint32_t>(descriptor_use::shared);
@@ -51,6 +53,8 @@ public:
       io_uring_prep_close(&sqe, static_cast<close_entry&>(op).fd_);
     };
   }
+  close_entry(const close_entry&) = delete;
+  close_entry& operator=(const close_entry&) = delete;
 
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<>) noexcept {

@@ -38,7 +38,10 @@ public:
     self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
     return self.withdrawn_;
   }
-  void describe(wait_note& note) const noexcept { channel_->describe(note); }
+  void describe(wait_note& note) const noexcept {
+    channel_->describe(note);
+    note.within = channel_->fed_by;
+  }
   result<std::optional<T>> finish() noexcept {
     if (withdrawn_) return failure{cancelled_code()};
     return result<std::optional<T>>(std::move(value_));
@@ -103,7 +106,7 @@ private:
   plain<bool> withdrawn_ = false;
 };
 
-/// What both ends share. Guarded by the lock: everything but `capacity`.
+/// What both ends share. Guarded by the lock: all that is not fixed before it is used.
 template <class T>
 class channel_state {
 public:
@@ -181,7 +184,6 @@ public:
     note.values = count_;
     note.capacity = capacity_;
     note.senders = sender_count_;
-    note.within = fed_by;
   }
 
   void add_sender() noexcept {

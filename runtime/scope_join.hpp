@@ -27,6 +27,8 @@ struct scope_join : waiter, operation_tag {
   static constexpr const char* name = "the end of what was started in it";
 
   explicit scope_join(joinable_scope& s) noexcept : waiter(kind_of<scope_join>), scope(&s) {}
+  scope_join(const scope_join&) = delete;
+  scope_join& operator=(const scope_join&) = delete;
 
   bool await_ready() noexcept {
     closed = scope->try_close();

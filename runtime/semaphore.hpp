@@ -92,8 +92,9 @@ private:
 /// Cost:     an acquire that finds a permit neither suspends nor allocates.
 class semaphore {
 public:
-  /// `permits`: how many tasks may hold one at a time.
-  explicit semaphore(std::size_t permits) noexcept : word_(permits) {}
+  /// `permits`: how many tasks may hold one at a time; as many as can be counted is no limit.
+  explicit semaphore(std::size_t permits) noexcept
+      : word_(permits != awaited ? permits : permits - 1) {}
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
   ~semaphore() {
@@ -144,8 +145,7 @@ private:
   /// the atomic operation before it.
   [[nodiscard]] bool take_one(std::source_location where, std::size_t n) noexcept {
     while (n != 0 && n != awaited) {
-      if (word_.compare_exchange_weak(n, n - 1, std::memory_order_acquire,  // sync: M1
-                                      std::memory_order_relaxed)) {
+      if (try_take(n)) {
         note_taken(where);
         return true;
       }
@@ -157,13 +157,28 @@ private:
     do {
       while (n != awaited) {
         WEFT_ASSERT(n + 1 != awaited, "a semaphore was released more often than it can count");
-        if (word_.compare_exchange_weak(n, n + 1, std::memory_order_release,  // sync: M1
-                                        std::memory_order_relaxed))
-          return;
+        if (try_give(n)) return;
       }
       n = pass_on();
     } while (n != awaited);
   }
+
+  // The transitions of the word; those that may fail say then what it is.
+  [[nodiscard]] bool try_take(std::size_t& n) noexcept {
+    return word_.compare_exchange_weak(n, n - 1, std::memory_order_acquire,  // sync: M1
+                                       std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool try_give(std::size_t& n) noexcept {
+    return word_.compare_exchange_weak(n, n + 1, std::memory_order_release,  // sync: M1
+                                       std::memory_order_relaxed);
+  }
+  /// From no permit. Under the lock.
+  [[nodiscard]] bool try_await(std::size_t& n) noexcept {
+    return word_.compare_exchange_weak(n, awaited, std::memory_order_relaxed,  // relaxed: the lock
+                                       std::memory_order_relaxed);
+  }
+  /// To no permit. Under the lock; relaxed: it keeps the queue, and nothing is given.
+  void await_no_more() noexcept { word_.store(0, std::memory_order_relaxed); }
 
   void note_taken(std::source_location where) noexcept {
     taken_at_.store(where, std::memory_order_relaxed);  // relaxed: for reports

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/stop_token.hpp"
 
+#include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/worker.hpp"
 
 #include <memory>
@@ -59,13 +60,18 @@ void strand::send_stop_records(worker& w) noexcept {
     }
     *at = r->next;
     r->held = base_;
-    w.post(*r);
+    if (shared_)
+      home_->send(*r);  // to whoever comes first: this worker may go on computing for long
+    else
+      w.post(*r);
   }
 }
 
 void strand::forget_stop_records(const cancel_scope& s) noexcept {
   stop_record* forgotten = nullptr;
   lock();
+  // A stop may have reached this strand, by an await that was refused, before its visit has.
+  send_stop_records(*current_worker());
   plain<stop_record*>* at = &stop_records_;
   while (stop_record* const r = *at) {
     if (r->scope != &s) {

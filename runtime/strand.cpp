@@ -135,7 +135,7 @@ void strand::close(cancel_scope& s) noexcept {
   unlock();
   if (has_stop_token_) [[unlikely]]
     forget_stop_records(s);
-  refusals_ = 0;
+  if (!stop_requested()) refusals_ = 0;
 }
 
 }  // namespace weft::detail

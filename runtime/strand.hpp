@@ -77,8 +77,9 @@ public:
   std::source_location name() const noexcept { return name_; }
   void set_name(std::source_location function) noexcept { name_ = function; }
 
-  /// An await was refused: how many there were since a scope of this strand closed last. A stopped
-  /// scope refuses all that follow, so they came in a row. Thread: the strand itself.
+  /// An await was refused: how many there were since the last scope closed into one that is not
+  /// stopped. A stopped one refuses all that follow, so they came in a row. Thread: the strand
+  /// itself.
   unsigned count_refusal() noexcept { return ++refusals_; }
 
   /// What the recorder knows this strand by; 0 until it has seen it. Thread: the strand itself.

@@ -23,6 +23,31 @@ bool is_library(std::source_location where) noexcept {
   return false;
 }
 
+/// A strand is looked at while the lock of one that waits for it is held. Who starts a wait holds
+/// its own, and may have to wake that very one: so a look gives way.
+class look_lock {
+public:
+  look_lock(spin_lock& l, bool shared) noexcept : lock_(shared ? &l : nullptr), held_(!shared) {
+    for (int looks = 0; !held_ && looks < looks_max; ++looks) {
+      held_ = l.try_lock();
+      if (!held_) wait_briefly(looks);
+    }
+  }
+  ~look_lock() {
+    if (held_ && lock_ != nullptr) lock_->unlock();
+  }
+  look_lock(const look_lock&) = delete;
+  look_lock& operator=(const look_lock&) = delete;
+
+  explicit operator bool() const noexcept { return held_; }
+
+private:
+  static constexpr int looks_max = 200;
+
+  spin_lock* const lock_;
+  bool held_;
+};
+
 promise_base* who_awaits(promise_base& p) noexcept {
   return p.awaiter != nullptr ? p.awaiter : p.strand_->parent();
 }
@@ -43,9 +68,13 @@ void task_tree::look_at(cancel_scope& s, unsigned depth) {
 }
 
 void task_tree::look_at(strand& s, unsigned depth) {
-  const lock_if_shared guard(s.lock_, s.shared_);
+  const look_lock guard(s.lock_, s.shared_);
   if (entries_.size() + going_on_.size() >= entries_max) {
     ++left_out_;
+    return;
+  }
+  if (!guard) {  // it begins to wait, or is being woken
+    add_going_on(s, {});
     return;
   }
   entry found{.since_ns = s.linked_ns_, .deadline_ns = s.scope_->deadline()};
@@ -62,15 +91,20 @@ void task_tree::look_at(strand& s, unsigned depth) {
     e.deadline_ns = found.deadline_ns;
     if (op->owner != nullptr) e.worker = static_cast<int>(op->owner->index);
     if (op->kind->describe != nullptr) op->kind->describe(*op, e.note);
-    if (cancel_scope* const within = e.note.within) look_at(*within, depth + 1);
+    cancel_scope* const within = e.note.within;
+    if (within != nullptr && &within->home() == s.home_) look_at(*within, depth + 1);
   } else {
-    found.is = state::goes_on;
-    found.line = s.name_;
-    const std::size_t parent = s.parent_ != nullptr ? place(*s.parent_) : nobody;
-    going_on_.push_back({&s, parent, found});
+    add_going_on(s, found);
   }
   for (cancel_scope* inside = s.scope_; inside != s.base_; inside = inside->outer())
     look_at(*inside, depth + 1);
+}
+
+void task_tree::add_going_on(const strand& s, entry found) {
+  found.is = state::goes_on;
+  found.line = s.name_;
+  const std::size_t parent = s.parent_ != nullptr ? place(*s.parent_) : nobody;
+  going_on_.push_back({&s, parent, found});
 }
 
 void task_tree::finish() {

@@ -64,6 +64,7 @@ private:
 
   void look_at(cancel_scope& s, unsigned depth);
   void look_at(strand& s, unsigned depth);
+  void add_going_on(const strand& s, entry found);
   std::size_t place(promise_base& p);
   std::size_t add_entry(const entry& e, const strand* line);
 

@@ -144,7 +144,8 @@ void worker::begin_stretch() noexcept {
 void worker::note_end() noexcept {
   const std::uint64_t running = beat.load(std::memory_order_relaxed);  // relaxed: as above
   if ((running & 1) == 0) return;
-  beat.store(running + 1, std::memory_order_relaxed);  // relaxed: as above
+  beat.store(running + 1, std::memory_order_relaxed);   // relaxed: as above
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // `span` changes from here on
   if (span.begin_ns == 0) return;
   span.end_ns = home->now();
   trace->add(span);

@@ -2,6 +2,9 @@
 //
 //   T1: take() sets `asked` (release) -> the handler takes it (acquire): whom it is for.
 //   T2: the handler sets `answered` (release) -> take() reads it (acquire): hands over the sample.
+//   T3: here() publishes the process's state (acq_rel) -> others, and the handler, find it
+//       (acquire).
+// No exploration covers them: a handler interrupts its own thread, which the explorer cannot play.
 #include "weft/sched/detail/stack_sample.hpp"
 
 #include "weft/runtime/worker.hpp"
@@ -27,21 +30,45 @@
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 namespace weft::detail {
 
+// A signal belongs to the process, so this does too; a forked child makes one of its own, since
+// threads that are not there may have held the lock of this one.
+struct stack_sampling {
+  explicit stack_sampling(pid_t p) noexcept : process(p) {}
+
+  const pid_t process;
+  std::mutex one_at_a_time;  // guards the next three
+  unsigned samplers = 0;
+  bool handler_installed = false;
+  struct sigaction before{};
+
+  // How many were asked for, and how far the last one is: a handler that comes too late for its own
+  // does not answer the next.
+  std::atomic<std::uint64_t> state{0};
+  std::atomic<pthread_t> asked_thread{};
+  std::atomic<stack_sample*> answer{nullptr};
+};
 namespace {
 
-// A signal belongs to the process, so this does too. One sample at a time.
-enum class step : unsigned char { none, asked, answering, answered };
+enum step : std::uint64_t { none, asked, answering, answered, steps };
 
-constinit std::mutex one_at_a_time;
-constinit unsigned samplers = 0;  // guarded by the mutex, as the next two
-constinit bool ours = false;
-constinit struct sigaction before{};
-constinit std::atomic<step> state{step::none};
-constinit pthread_t asked_thread{};
-constinit stack_sample* answer = nullptr;
+constinit std::atomic<stack_sampling*> latest{
+    nullptr};  // never destroyed: a signal may come at any time
+
+stack_sampling& here() {
+  const pid_t process = getpid();
+  stack_sampling* s = latest.load(std::memory_order_acquire);  // sync: T3
+  while (s == nullptr || s->process != process) {
+    auto made = std::make_unique<stack_sampling>(process);
+    if (latest.compare_exchange_strong(s, made.get(), std::memory_order_acq_rel,  // sync: T3
+                                       std::memory_order_acquire))
+      return *made.release();
+  }
+  return *s;
+}
 
 void* interrupted_at([[maybe_unused]] void* context) noexcept {
 #if defined(__x86_64__)
@@ -62,8 +89,8 @@ void write_down(stack_sample& out, void* context) noexcept {
     break;
   }
   if (const worker* const w = current_worker()) {
-    // relaxed: the worker's own thread
-    if ((w->beat.load(std::memory_order_relaxed) & 1) != 0) {
+    out.beat = w->beat.load(std::memory_order_relaxed);  // relaxed: the worker's own thread
+    if ((out.beat & 1) != 0) {
       std::atomic_signal_fence(std::memory_order_acquire);
       out.running = w->span;
     }
@@ -72,13 +99,16 @@ void write_down(stack_sample& out, void* context) noexcept {
 
 void on_signal(int, siginfo_t*, void* context) noexcept {
   const int kept = errno;
-  if (state.load(std::memory_order_acquire) == step::asked &&  // sync: T1
-      pthread_equal(asked_thread, pthread_self()) != 0) {
-    step expected = step::asked;
-    // sync: T1
-    if (state.compare_exchange_strong(expected, step::answering, std::memory_order_acquire)) {
-      write_down(*answer, context);
-      state.store(step::answered, std::memory_order_release);  // sync: T2
+  if (stack_sampling* const s = latest.load(std::memory_order_acquire)) {  // sync: T3
+    std::uint64_t now = s->state.load(std::memory_order_acquire);          // sync: T1
+    // relaxed: `now` tells which one this is, and the exchange whether it still is
+    const pthread_t wanted = s->asked_thread.load(std::memory_order_relaxed);
+    stack_sample* const out = s->answer.load(std::memory_order_relaxed);  // relaxed: as above
+    if (now % steps == asked && pthread_equal(wanted, pthread_self()) != 0 &&
+        s->state.compare_exchange_strong(now, now - asked + answering,
+                                         std::memory_order_acquire)) {  // sync: T1
+      write_down(*out, context);
+      s->state.store(now - asked + answered, std::memory_order_release);  // sync: T2
     }
   }
   errno = kept;
@@ -88,15 +118,15 @@ bool is_free(const struct sigaction& a) noexcept {
   return (a.sa_flags & SA_SIGINFO) == 0 && (a.sa_handler == SIG_DFL || a.sa_handler == SIG_IGN);
 }
 
-void install() noexcept {
-  if (sigaction(SIGURG, nullptr, &before) != 0 || !is_free(before)) return;
+void install(stack_sampling& s) noexcept {
+  if (sigaction(SIGURG, nullptr, &s.before) != 0 || !is_free(s.before)) return;
   // The first call loads the unwinder, which no handler may.
   void* frame[1];
   (void)backtrace(frame, 1);
   struct sigaction handler{};
   handler.sa_sigaction = &on_signal;
   handler.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-  ours = sigaction(SIGURG, &handler, nullptr) == 0;
+  s.handler_installed = sigaction(SIGURG, &handler, nullptr) == 0;
 }
 
 bool is_installed() noexcept {
@@ -117,38 +147,42 @@ std::string demangled(const char* name) {
 
 }  // namespace
 
-stack_sampler::stack_sampler() noexcept {
-  const std::lock_guard lock(one_at_a_time);
-  if (samplers++ == 0) install();
+stack_sampler::stack_sampler() : shared_(here()) {
+  stack_sampling& s = shared_;
+  const std::lock_guard lock(s.one_at_a_time);
+  if (s.samplers++ == 0) install(s);
 }
 
 stack_sampler::~stack_sampler() {
-  const std::lock_guard lock(one_at_a_time);
-  if (--samplers != 0 || !ours) return;
-  if (is_installed()) sigaction(SIGURG, &before, nullptr);
-  ours = false;
+  stack_sampling& s = shared_;
+  const std::lock_guard lock(s.one_at_a_time);
+  if (--s.samplers != 0 || !s.handler_installed) return;
+  if (is_installed()) sigaction(SIGURG, &s.before, nullptr);
+  s.handler_installed = false;
 }
 
-const char* stack_sampler::take(pthread_t thread, stack_sample& out) noexcept {
-  const std::lock_guard lock(one_at_a_time);
-  if (!ours || !is_installed()) return "the program handles SIGURG itself";
-  asked_thread = thread;
-  answer = &out;
-  state.store(step::asked, std::memory_order_release);  // sync: T1
+const char* stack_sampler::take(pthread_t thread, stack_sample& out) {
+  stack_sampling& s = shared_;
+  const std::lock_guard lock(s.one_at_a_time);
+  if (!s.handler_installed || !is_installed()) return "the program handles SIGURG itself";
+  const std::uint64_t before = s.state.load(std::memory_order_relaxed);  // relaxed: under the lock
+  const std::uint64_t turn = before - before % steps + steps;
+  s.asked_thread.store(thread, std::memory_order_relaxed);  // relaxed: T1 hands them over
+  s.answer.store(&out, std::memory_order_relaxed);          // relaxed: as above
+  s.state.store(turn + asked, std::memory_order_release);   // sync: T1
   if (pthread_kill(thread, SIGURG) != 0) {
-    state.store(step::none, std::memory_order_relaxed);  // relaxed: nobody was asked
+    s.state.store(turn, std::memory_order_relaxed);  // relaxed: nobody was asked
     return "SIGURG could not be sent";
   }
-  for (int waited_ms = 0; state.load(std::memory_order_acquire) != step::answered;  // sync: T2
-       ++waited_ms) {
-    step expected = step::asked;
+  for (int waited_ms = 0; s.state.load(std::memory_order_acquire) != turn + answered;
+       ++waited_ms) {  // sync: T2
+    std::uint64_t expected = turn + asked;
     // relaxed: taken back, unless the handler has begun; then the answer comes at once
     if (waited_ms >= 100 &&
-        state.compare_exchange_strong(expected, step::none, std::memory_order_relaxed))
+        s.state.compare_exchange_strong(expected, turn, std::memory_order_relaxed))
       return "the thread did not answer: it blocks SIGURG, or has no processor";
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  state.store(step::none, std::memory_order_relaxed);  // relaxed: under the lock
   return nullptr;
 }
 

@@ -8,12 +8,14 @@
 
 #include "weft/runtime/trace_span.hpp"
 
+#include <cstdint>
 #include <string>
 
 #include <pthread.h>
 
 namespace weft::detail {
 
+struct stack_sampling;
 struct worker;
 
 struct stack_sample {
@@ -21,13 +23,15 @@ struct stack_sample {
 
   void* frames[frames_max];
   int count = 0;
-  trace_span running{};  // what the worker runs; nothing has a name when it runs no task
+  trace_span running{};    // what the worker runs; nothing has a name when it runs no task
+  std::uint64_t beat = 0;  // the worker's
 };
 
 /// While one lives the handler is installed.
 class stack_sampler {
 public:
-  stack_sampler() noexcept;
+  /// Errors: bad_alloc.
+  stack_sampler();
   stack_sampler(const stack_sampler&) = delete;
   stack_sampler& operator=(const stack_sampler&) = delete;
   ~stack_sampler();
@@ -35,7 +39,10 @@ public:
   /// Returns: null, or why there is no stack.
   /// Thread:  any but the sampled one, which lives until this returns.
   /// Cost:    a signal; waits a tenth of a second for the answer at most.
-  const char* take(pthread_t thread, stack_sample& out) noexcept;
+  const char* take(pthread_t thread, stack_sample& out);
+
+private:
+  stack_sampling& shared_;
 };
 
 /// One frame a line, innermost first; those without a name with how to find it. Errors: bad_alloc.

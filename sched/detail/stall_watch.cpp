@@ -38,7 +38,9 @@ stall_watch::stall_watch(kernel& k, const run_options& o, unsigned workers)
         const std::lock_guard lock(watch.mutex_);
         watch.report(watch.refusals_, [&] { return refusals_text(w, p); });
       }},
-      after_(o.stall_after), on_stall_(o.on_stall) {
+      after_(o.stall_after), on_stall_(o.on_stall),
+      between_looks_(std::max<std::chrono::nanoseconds>(after_ / looks_for_a_stall,
+                                                        std::chrono::milliseconds(1))) {
   seats_.reserve(workers);
   try {
     thread_ = k.start_helper([](void* self) { static_cast<stall_watch*>(self)->watch(); }, this);
@@ -80,7 +82,7 @@ void stall_watch::watch() noexcept {
   while (!stopping_) {
     if (seats_.empty()) {
       changed_.wait(lock);
-    } else if (changed_.wait_for(lock, after_ / looks_for_a_stall) == std::cv_status::timeout) {
+    } else if (changed_.wait_for(lock, between_looks_) == std::cv_status::timeout) {
       for (seat& s : seats_) look_at(s);
     }
   }
@@ -99,7 +101,11 @@ void stall_watch::look_at(seat& s) noexcept {
 
 std::string stall_watch::stall_text(const seat& s) {
   stack_sample stack;
-  const char* const why_none = sampler_.take(s.thread, stack);
+  const char* why_none = sampler_.take(s.thread, stack);
+  if (why_none == nullptr && stack.beat != s.seen) {
+    why_none = "it went on just now";
+    stack.running = {};
+  }
   std::string text = fmt::format(
       "weft: {} has been kept busy for more than {} by {}, and everything else there waits. Move "
       "a call that blocks into co_await weft::blocking(fn, args...), and put co_await "
@@ -123,7 +129,7 @@ std::string stall_watch::refusals_text(const worker& w, const promise_base& p) {
       p.line.file_name(), p.line.line());
 }
 
-/// Under the lock.
+/// Under the lock, or when nobody else is left.
 template <class MakeText>
 void stall_watch::report(kind& k, MakeText make_text) noexcept {
   const auto now = std::chrono::steady_clock::now();
@@ -140,7 +146,7 @@ void stall_watch::report(kind& k, MakeText make_text) noexcept {
                      std::exchange(k.left_out, 0));
     tell(text);
   } catch (const std::bad_alloc&) {
-    tell("weft: a task keeps its worker busy, and there is no memory to say which.\n");
+    tell("weft: a stall report, and no memory to write it.\n");
   }
 }
 

@@ -63,6 +63,7 @@ private:
 
   const std::chrono::nanoseconds after_;
   void (*const on_stall_)(std::string_view report);
+  const std::chrono::nanoseconds between_looks_;
   stack_sampler sampler_;
 
   std::mutex mutex_;  // guards the rest

@@ -29,6 +29,18 @@ const run_options four{.workers = 4};
 }  // namespace
 
 TEST_SUITE("runtime/semaphore") {
+  TEST_CASE("as many permits as can be counted are no limit") {
+    on_both([](const run_options& options) {
+      semaphore unlimited(static_cast<std::size_t>(-1));
+      auto take = [](semaphore& s) -> task<> {
+        const auto permit = co_await s.acquire();
+        CHECK(s.available() > 1'000'000);
+      };
+      run(options, take(unlimited));
+      CHECK(unlimited.try_acquire().has_value());
+    });
+  }
+
   TEST_CASE("a permit goes back when its guard goes, early or at the end of its scope") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {

@@ -96,6 +96,25 @@ TEST_SUITE("runtime/stop_token") {
     });
   }
 
+  TEST_CASE("another worker tells the token while the one that cancelled computes") {
+    run({.workers = 2}, []() -> task<> {
+      std::stop_token stop;
+      std::atomic<bool> asked{false};
+      auto listen = [&]() -> task<> {
+        stop = co_await this_task::stop_token();
+        asked = true;
+        co_await sleep_for(1h);
+      };
+      auto body = [&](task_group& g) -> task<> {
+        const join_handle<void> child = g.spawn(listen);
+        while (!asked) co_await yield();
+        child.cancel();
+        compute_until(stop);  // without an await
+      };
+      co_await with_task_group(body);
+    }());
+  }
+
   TEST_CASE("a callback runs between two tasks, not inside the cancel") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {

@@ -12,10 +12,13 @@
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/scope_join.hpp"
 #include "weft/runtime/semaphore.hpp"
+#include "weft/runtime/stop_token.hpp"
 
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -272,6 +275,73 @@ void a_stop_alone_outside_of_a_scope(scenario& s) {
   w->spawn(1, stop_alone(waiting, &w->reason));
 }
 
+// A token of the strand's scope, and one of a scope that the strand has opened: both hear of a stop
+// that comes before their scope has closed, and the world does not end before they have.
+struct with_tokens : world {
+  using world::world;
+  ~with_tokens() override {
+    check(!outer || outer->stop_requested(), "a token that was there at the stop has been told");
+  }
+  std::optional<std::stop_token> outer;
+};
+
+actor ask_for_tokens(with_tokens& w) {
+  own_promise own;
+  detail::strand& line = detail::strand_of(co_await own);
+  weft::detail::stop_token_query query = weft::this_task::stop_token();
+  w.outer = co_await query;
+  {
+    detail::joinable_scope inner(w);
+    line.open(inner);
+    weft::detail::stop_token_query again = weft::this_task::stop_token();
+    const std::stop_token token = co_await again;
+    check(token != *w.outer, "each scope has a token of its own");
+    detail::scope_join join(inner);
+    co_await join;
+    line.close(inner);
+    w.ends(&inner, sizeof inner);
+  }
+  // Not before the stop has come: the strand stays until then.
+  weft::semaphore never(0);
+  auto acquire = never.acquire();
+  (void)co_await as_result(std::move(acquire));
+}
+
+void tokens_meet_a_stop(scenario& s) {
+  const auto w = world::make<with_tokens>(s, 2);
+  w->spawn(0, ask_for_tokens(*w));
+  w->stopper(s);
+}
+
+// A computation without awaits that ends when its token is told: another worker has to.
+struct with_a_flag : world {
+  using world::world;
+  atomic<int> told{0};
+};
+
+actor compute_until_told(with_a_flag& w) {
+  own_promise own;
+  (void)co_await own;
+  weft::detail::stop_token_query query = weft::this_task::stop_token();
+  const std::stop_token token = co_await query;
+  const std::stop_callback tell(token, [&w] { w.told.store(1, std::memory_order_release); });
+  while (w.told.load(std::memory_order_acquire) == 0) engine::active().spin();
+}
+
+void a_token_alone_is_heard(scenario& s) {
+  const auto w = world::make<with_a_flag>(s, 2);
+  w->spawn(0, compute_until_told(*w));
+  w->stopper(s);
+}
+
+void tokens_meet_a_stop_alone(scenario& s) {
+  const auto w = world::make<with_tokens>(s, 2);
+  const actor asking = ask_for_tokens(*w);
+  asking.promise->kept = true;
+  w->spawn(0, asking);
+  w->spawn(1, stop_alone(asking, nullptr));
+}
+
 exploration explored(const char* name, void (*set_up)(scenario&), unsigned preemptions = 3) {
   return {{.name = name, .preemptions = preemptions, .stale_reads = 2, .random_executions = 2'000},
           set_up};
@@ -292,6 +362,9 @@ const std::vector<exploration>& waits() {
       explored("strand/only a stop alone", only_a_stop_alone),
       explored("strand/a stop from outside of a scope", a_stop_from_outside_of_a_scope),
       explored("strand/a stop alone outside of a scope", a_stop_alone_outside_of_a_scope),
+      explored("strand/tokens meet a stop", tokens_meet_a_stop, 2),
+      explored("strand/tokens meet a stop alone", tokens_meet_a_stop_alone, 2),
+      explored("strand/a token alone is heard", a_token_alone_is_heard, 2),
   };
   return all;
 }

@@ -5,7 +5,9 @@
 #include "support/dying_words.hpp"
 #include "support/test_kernel.hpp"
 #include "weft/io/tcp.hpp"
+#include "weft/runtime/async_generator.hpp"
 #include "weft/runtime/event.hpp"
+#include "weft/runtime/merge.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
@@ -57,6 +59,27 @@ task<> churn(std::atomic<bool>& over, event& gate) {
 }  // namespace
 
 TEST_SUITE("sched/dump_tasks") {
+  TEST_CASE("a pool is looked at while merged generators hand values over") {
+    std::atomic<bool> over{false};
+    auto endless = [](std::atomic<bool>& over) -> async_generator<int> {
+      while (!over) {
+        co_yield 1;
+        co_await yield();
+      }
+    };
+    auto consume = [&]() -> task<> {
+      auto forget = [](int) {};
+      co_await for_each(merge(endless(over), endless(over), endless(over)), forget);
+    };
+    thread_pool pool({.workers = 2});
+    std::thread looks([&] {
+      for (int i = 0; i < 300; ++i) (void)dump_tasks(pool);
+      over = true;
+    });
+    pool.run(consume());
+    looks.join();
+  }
+
   TEST_CASE("a task sees the others, each below who awaits it, with what they wait for") {
     on_both([](const run_options& options) {
       std::string text;

@@ -221,6 +221,21 @@ TEST_SUITE("sched/stall_watch") {
     });
   }
 
+  TEST_CASE("so is one that is refused in a scope of its own each time") {
+    on_both_watched([](const run_options& o) {
+      auto ask = [](int times) -> task<> {
+        for (int i = 0; i < times; ++i) (void)co_await as_result(with_timeout(1h, ask_in_vain(1)));
+      };
+      auto body = [&](task_group& g) -> task<> {
+        g.cancel();
+        g.spawn(ask, 1500);
+        co_return;
+      };
+      run(o, with_task_group(body));
+      CHECK(heard_reports::take().size() == 1);
+    });
+  }
+
   TEST_CASE("fewer refusals are nobody's concern, and a closed scope begins a new count") {
     on_both_watched([](const run_options& o) {
       auto many = []() -> task<> {
