@@ -372,7 +372,8 @@ TEST_SUITE("io/signal_set") {
             counting_kernel k;
             std::thread sender([&k] {
               while (k.begun == 0) std::this_thread::yield();
-              for (int i = 0; i < 10'000; ++i) ::kill(::getpid(), SIGUSR2);
+              // Until one ends it: while a thread does not come to run, many are pending as one.
+              for (;;) ::kill(::getpid(), SIGUSR2);
             });
             (void)run({.kernel = &k}, signal_set(SIGUSR2).wait());
             sender.join();
