@@ -3,8 +3,9 @@
 // this_task::stop_token: cancellation for code that knows the standard library's tokens and none of
 // weft's awaits, such as a long computation in a blocking() call. The record behind a token is made
 // on first use and belongs to the strand, until the scope that it was asked for in closes; a visit
-// of the strand that finds that scope stopped sends the record to the worker, which requests the
-// stop between two tasks: callbacks run there, under no lock, never in whoever cancels.
+// of the strand that finds that scope stopped sends the record to a worker, which requests the stop
+// between two tasks: callbacks run there, under no lock, never in whoever cancels. Then only what
+// the strand waits for is cancelled: a task that has seen the stop finds its token stopped.
 
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/scope.hpp"
@@ -20,6 +21,7 @@ struct stop_record : message {
   plain<stop_record*> next = nullptr;
   cancel_scope* scope = nullptr;
   cancel_scope* held = nullptr;  // does not end while the record is on its way
+  strand* waits = nullptr;       // is suspended meanwhile, to be cancelled next
 };
 
 struct stop_token_query : operation_tag {
@@ -29,8 +31,17 @@ struct stop_token_query : operation_tag {
   void await_suspend(std::coroutine_handle<>) const noexcept {}
   std::stop_token await_resume() const { return token_of(strand_of(*promise)); }
 
+  /// An await of the strand was refused: its tokens hear of the stop at once.
+  static void tell(strand& line) noexcept;
+
 private:
+  friend strand;
+
   static std::stop_token token_of(strand& line);
+  /// Off the strand's list, under its lock: those whose scope is stopped.
+  static stop_record* take_stopped(strand& line) noexcept;
+  static void stop_all(stop_record* next) noexcept;
+  static void deliver(message& m, worker& w) noexcept;
 };
 
 }  // namespace detail
@@ -42,8 +53,10 @@ namespace this_task {
 ///
 /// Returns:  the token of the innermost scope; once that has closed no stop comes any more.
 /// Errors:   bad_alloc on first use in a scope. A stopped scope gives a token that is stopped.
-/// Thread:   the token is used on any; a std::stop_callback runs on a worker, between two tasks, or
-///           in its own constructor: it returns soon and throws nothing.
+/// Thread:   the token is used on any; a std::stop_callback runs on a worker, between two tasks or
+///           in an await of the task that is refused, or in its own constructor: it returns soon
+///           and throws nothing. A deadline is noticed by the worker that the scope was opened on,
+///           between two tasks: give long computations to blocking().
 /// Lifetime: the token may outlive the task.
 /// Cost:     two allocations on first use in a scope; it never suspends. Requesting allocates
 ///           nothing.

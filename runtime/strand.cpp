@@ -5,6 +5,7 @@
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/scheduler.hpp"
 #include "weft/runtime/scope.hpp"
+#include "weft/runtime/stop_token.hpp"
 #include "weft/runtime/worker.hpp"
 
 #include <algorithm>
@@ -54,6 +55,7 @@ bool strand::begin_wait(operation& op) noexcept {
   lock();
   if (stop_requested()) {
     unlock();
+    stop_token_query::tell(*this);
     return false;
   }
   waiting_ = &op;

@@ -27,8 +27,9 @@ bool is_library(std::source_location where) noexcept {
 /// its own, and may have to wake that very one: so a look gives way.
 class look_lock {
 public:
-  look_lock(spin_lock& l, bool shared) noexcept : lock_(shared ? &l : nullptr), held_(!shared) {
-    for (int looks = 0; !held_ && looks < looks_max; ++looks) {
+  look_lock(spin_lock& l, bool shared, bool insists = false) noexcept
+      : lock_(shared ? &l : nullptr), held_(!shared) {
+    for (int looks = 0; !held_ && (insists || looks < looks_max); ++looks) {
       held_ = l.try_lock();
       if (!held_) wait_briefly(looks);
     }
@@ -61,7 +62,12 @@ void task_tree::look_at(cancel_scope& s, unsigned depth) {
     ++left_out_;
     return;
   }
-  const lock_if_shared guard(s.lock_, s.shared_);
+  // With the lock of a strand, too, one has to give way: who walks the scope visits strands.
+  const look_lock guard(s.lock_, s.shared_, depth == 0);
+  if (!guard) {
+    ++left_out_;
+    return;
+  }
   const auto visit = [this, depth](strand& inside) { look_at(inside, depth); };
   s.strands_.for_each(visit);
   s.visited_.for_each(visit);

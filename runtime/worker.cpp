@@ -4,6 +4,7 @@
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/promise.hpp"
+#include "weft/runtime/stop_token.hpp"
 #include "weft/runtime/trace.hpp"
 
 #include <algorithm>
@@ -153,6 +154,7 @@ void worker::note_end() noexcept {
 }
 
 void worker::note_refusal(promise_base& p) noexcept {
+  stop_token_query::tell(*p.strand_);
   if (p.strand_->count_refusal() == refusals_max && stalls != nullptr)
     stalls->refused_too_often(*stalls, *this, p);
 }

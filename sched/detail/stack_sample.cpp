@@ -114,12 +114,18 @@ void on_signal(int, siginfo_t*, void* context) noexcept {
   errno = kept;
 }
 
+/// Also what a forked child has inherited.
 bool is_free(const struct sigaction& a) noexcept {
-  return (a.sa_flags & SA_SIGINFO) == 0 && (a.sa_handler == SIG_DFL || a.sa_handler == SIG_IGN);
+  if ((a.sa_flags & SA_SIGINFO) != 0) return a.sa_sigaction == &on_signal;
+  return a.sa_handler == SIG_DFL || a.sa_handler == SIG_IGN;
 }
 
 void install(stack_sampling& s) noexcept {
   if (sigaction(SIGURG, nullptr, &s.before) != 0 || !is_free(s.before)) return;
+  if ((s.before.sa_flags & SA_SIGINFO) != 0) {
+    s.before = {};
+    s.before.sa_handler = SIG_DFL;
+  }
   // The first call loads the unwinder, which no handler may.
   void* frame[1];
   (void)backtrace(frame, 1);

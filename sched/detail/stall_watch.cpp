@@ -35,8 +35,12 @@ std::string running_text(const trace_span& running) {
 stall_watch::stall_watch(kernel& k, const run_options& o, unsigned workers)
     : stall_hook{[](stall_hook& self, worker& w, const promise_base& p) noexcept {
         auto& watch = static_cast<stall_watch&>(self);
-        const std::lock_guard lock(watch.mutex_);
-        watch.report(watch.refusals_, [&] { return refusals_text(w, p); });
+        std::string text;
+        {
+          const std::lock_guard lock(watch.mutex_);
+          text = watch.report(watch.refusals_, [&] { return refusals_text(w, p); });
+        }
+        watch.tell(text);
       }},
       after_(o.stall_after), on_stall_(o.on_stall),
       between_looks_(std::max<std::chrono::nanoseconds>(after_ / looks_for_a_stall,
@@ -60,8 +64,8 @@ stall_watch::~stall_watch() {
   thread_.reset();
   for (kind* k : {&stalls_, &refusals_})
     if (k->left_out != 0)
-      report(*k,
-             [] { return std::string("weft: the scheduler of these stall reports has ended."); });
+      tell(report(
+          *k, [] { return std::string("weft: the scheduler of these stall reports has ended."); }));
 }
 
 void stall_watch::add(worker& w) noexcept {
@@ -83,20 +87,27 @@ void stall_watch::watch() noexcept {
     if (seats_.empty()) {
       changed_.wait(lock);
     } else if (changed_.wait_for(lock, between_looks_) == std::cv_status::timeout) {
-      for (seat& s : seats_) look_at(s);
+      std::vector<std::string> reports;
+      for (seat& s : seats_)
+        if (std::string text = look_at(s); !text.empty()) reports.push_back(std::move(text));
+      if (reports.empty()) continue;
+      lock.unlock();  // what hears of them may take its time
+      for (const std::string& text : reports) tell(text);
+      lock.lock();
     }
   }
 }
 
-void stall_watch::look_at(seat& s) noexcept {
+std::string stall_watch::look_at(seat& s) noexcept {
   // relaxed: only whether it moves
   const std::uint64_t beat = s.watched->beat.load(std::memory_order_relaxed);
   if (beat != s.seen || (beat & 1) == 0) {
     s.seen = beat;
     s.looks = 0;
-    return;
+    return {};
   }
-  if (++s.looks == looks_for_a_stall) report(stalls_, [&] { return stall_text(s); });
+  if (++s.looks != looks_for_a_stall) return {};
+  return report(stalls_, [&] { return stall_text(s); });
 }
 
 std::string stall_watch::stall_text(const seat& s) {
@@ -129,13 +140,13 @@ std::string stall_watch::refusals_text(const worker& w, const promise_base& p) {
       p.line.file_name(), p.line.line());
 }
 
-/// Under the lock, or when nobody else is left.
+/// Under the lock, or when nobody else is left. Empty: it is counted instead.
 template <class MakeText>
-void stall_watch::report(kind& k, MakeText make_text) noexcept {
+std::string stall_watch::report(kind& k, MakeText make_text) noexcept {
   const auto now = std::chrono::steady_clock::now();
   if (now < k.next && !stopping_) {
     ++k.left_out;
-    return;
+    return {};
   }
   k.next = now + between_reports;
   try {
@@ -144,13 +155,14 @@ void stall_watch::report(kind& k, MakeText make_text) noexcept {
     if (k.left_out != 0)
       fmt::format_to(std::back_inserter(text), "({} more since the report before.)\n",
                      std::exchange(k.left_out, 0));
-    tell(text);
+    return text;
   } catch (const std::bad_alloc&) {
-    tell("weft: a stall report, and no memory to write it.\n");
+    return "weft: a stall\n";  // so short that it takes no memory
   }
 }
 
 void stall_watch::tell(std::string_view report) const noexcept {
+  if (report.empty()) return;
   if (on_stall_ != nullptr)
     on_stall_(report);
   else

@@ -54,9 +54,9 @@ private:
   static constexpr std::chrono::seconds between_reports{1};
 
   void watch() noexcept;
-  void look_at(seat& s) noexcept;
+  std::string look_at(seat& s) noexcept;
   template <class MakeText>
-  void report(kind& k, MakeText make_text) noexcept;
+  std::string report(kind& k, MakeText make_text) noexcept;
   std::string stall_text(const seat& s);
   static std::string refusals_text(const worker& w, const promise_base& p);
   void tell(std::string_view report) const noexcept;

@@ -96,6 +96,46 @@ TEST_SUITE("runtime/stop_token") {
     });
   }
 
+  TEST_CASE("a task that waits is told before its wait ends") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        std::atomic<int> called{0};
+        auto listen = [&called](std::atomic<int>& ready) -> task<> {
+          std::stop_token stop = co_await this_task::stop_token();
+          const std::stop_callback count(stop, [&called] { ++called; });
+          ++ready;
+          const auto r = co_await as_result(sleep_for(1h));
+          CHECK(r.error() == std::errc::operation_canceled);
+          CHECK(stop.stop_requested());
+        };
+        auto body = [&](task_group& g) -> task<> {
+          std::atomic<int> ready{0};
+          for (int i = 0; i < 100; ++i) g.spawn(listen, std::ref(ready));
+          while (ready != 100) co_await yield();
+          co_await sleep_for(2ms);  // by then they sleep; else they are refused
+          g.cancel();
+        };
+        co_await with_task_group(body);
+        CHECK(called == 100);
+      }());
+    });
+  }
+
+  TEST_CASE("a task whose await is refused finds its token stopped") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        auto body = [](task_group& g) -> task<> {
+          const std::stop_token stop = co_await this_task::stop_token();
+          g.cancel();
+          const auto r = co_await as_result(sleep_for(1h));
+          CHECK(!r);
+          CHECK(stop.stop_requested());
+        };
+        co_await with_task_group(body);
+      }());
+    });
+  }
+
   TEST_CASE("another worker tells the token while the one that cancelled computes") {
     run({.workers = 2}, []() -> task<> {
       std::stop_token stop;

@@ -61,8 +61,8 @@ task<> churn(std::atomic<bool>& over, event& gate) {
 TEST_SUITE("sched/dump_tasks") {
   TEST_CASE("a pool is looked at while merged generators hand values over") {
     std::atomic<bool> over{false};
-    auto endless = [](std::atomic<bool>& over) -> async_generator<int> {
-      while (!over) {
+    auto endless = [](std::atomic<bool>& end) -> async_generator<int> {
+      while (!end) {
         co_yield 1;
         co_await yield();
       }

@@ -67,7 +67,7 @@ RULES = [
          ("if («linked_») return;", "!HOLDS || linked_"), within="void strand::link_once("),
     Rule("strand.cpp", "strand: begin_wait locks before it asks for a stop",
          ("link_once();\n  «lock();»", "if (HOLDS) lock();"),
-         ("«unlock();»\n    return false;", "if (HOLDS) unlock();"),
+         ("«unlock();»\n    stop_token", "if (HOLDS) unlock();"),
          ("«waiting_ =»", "if (!HOLDS) lock();\n  waiting_ ="), within="bool strand::begin_wait("),
     Rule("strand.cpp", "strand: complete locks",
          ("«lock();»\n  WEFT", "if (HOLDS) lock();"),
@@ -111,7 +111,7 @@ RULES = [
     Rule("stop_token.cpp", "strand: who keeps a token looks for a stop",
          ("kept = «!stop_requested()»", "(!HOLDS || !stop_requested())")),
     Rule("stop_token.cpp", "strand: the scope stays until a token is told",
-         ("«!base_->try_hold()»", "(HOLDS && !base_->try_hold())")),
+         ("held = «base_->try_hold()»", "!HOLDS || base_->try_hold()")),
     Rule("operation.hpp", "strand: an operation is started under the lock",
          ("    «if (!self().start(w)) {»\n",
           "if (!HOLDS) s.commit_wait();\n    if (!self().start(w)) {\n"
