@@ -51,12 +51,13 @@ struct stack_sampling {
   std::atomic<pthread_t> asked_thread{};
   std::atomic<stack_sample*> answer{nullptr};
 };
+
 namespace {
 
 enum step : std::uint64_t { none, asked, answering, answered, steps };
 
-constinit std::atomic<stack_sampling*> latest{
-    nullptr};  // never destroyed: a signal may come at any time
+// Never destroyed: a signal may come at any time.
+constinit std::atomic<stack_sampling*> latest{nullptr};
 
 stack_sampling& here() {
   const pid_t process = getpid();
@@ -180,8 +181,8 @@ const char* stack_sampler::take(pthread_t thread, stack_sample& out) {
     s.state.store(turn, std::memory_order_relaxed);  // relaxed: nobody was asked
     return "SIGURG could not be sent";
   }
-  for (int waited_ms = 0; s.state.load(std::memory_order_acquire) != turn + answered;
-       ++waited_ms) {  // sync: T2
+  // sync: T2
+  for (int waited_ms = 0; s.state.load(std::memory_order_acquire) != turn + answered; ++waited_ms) {
     std::uint64_t expected = turn + asked;
     // relaxed: taken back, unless the handler has begun; then the answer comes at once
     if (waited_ms >= 100 &&

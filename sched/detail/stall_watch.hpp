@@ -4,6 +4,7 @@
 // each worker. One that has stood in the same stretch for as long is reported, with what it runs
 // and where it stands. Looks are counted, not time: a process that was stopped, or a machine too
 // busy for the watch itself, is no stall of a task's.
+// Looks are a millisecond apart at least: four of them are the shortest stall.
 
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/runtime/worker.hpp"

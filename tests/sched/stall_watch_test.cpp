@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "support/both_schedulers.hpp"
+#include "support/dying_words.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/with_timeout.hpp"
 #include "weft/runtime/yield.hpp"
+#include "weft/sched/detail/stack_sample.hpp"
 #include "weft/sched/run.hpp"
 
 #include <doctest/doctest.h>
@@ -17,6 +19,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -195,6 +198,31 @@ TEST_SUITE("sched/stall_watch") {
       REQUIRE(reports.size() == 1);
       CHECK(has(reports[0], "(No stack: the program handles SIGURG itself.)"));
     });
+  }
+
+  TEST_CASE("a forked child that has inherited the handler gets its stacks") {
+    const detail::stack_sampler inherited;
+    const tests::child_end end = tests::in_child([] {
+      run({.stall_after = 10ms, .on_stall = &heard_reports::hear}, block_until_reported());
+      return has(heard_reports::take().at(0), "#0 ") ? 0 : 1;
+    });
+    CHECK(end.exited_with(0));
+  }
+
+  TEST_CASE("a run ends while its report is still being heard") {
+    static std::atomic<bool> run_has_ended{false};
+    run_has_ended = false;
+    heard_reports::take();
+    event_loop loop({.stall_after = 10ms, .on_stall = [](std::string_view report) {
+                       heard_reports::hear(report);
+                       const auto end = std::chrono::steady_clock::now() + 1min;
+                       while (!run_has_ended && std::chrono::steady_clock::now() < end)
+                         std::this_thread::yield();
+                     }});
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(loop.run(block_until_reported()));
+    CHECK(std::chrono::steady_clock::now() - begin < 1min);
+    run_has_ended = true;
   }
 
   TEST_CASE("the handler of SIGURG goes with the last scheduler that needs it") {
