@@ -138,6 +138,7 @@ task<> descriptor::close(kind k) {
   // Whoever waits in the kernel for this socket comes back with an error or the end of the stream.
   if (k == kind::socket && !others.await_ready()) kernel_->shutdown(fd_, SHUT_RDWR);
   co_await others;
+  kernel_->forget(fd_);
   close_entry entry(std::exchange(fd_, -1));
   // Nothing uses the descriptor any more: it may be destroyed while the entry is in flight.
   state_.store(closed, std::memory_order_release);  // sync: D1

@@ -32,7 +32,7 @@ struct run_options {
   unsigned workers = 1;              // 1: an event loop; more: a pool; 0: one per available core
   trace_recording* trace = nullptr;  // records who ran when
   unsigned helpers_max = 16;         // threads for blocking calls, started when needed
-  weft::kernel* kernel = nullptr;    // null: the real one
+  weft::kernel* kernel = nullptr;    // null: system_kernel()
   queue_options queue = {};
   signal_set stop_on = {};            // caught during each run
   std::chrono::nanoseconds grace{0};  // 0: as long as it takes

@@ -22,7 +22,15 @@ public:
     return made_after_ != forks_.load(std::memory_order_relaxed);  // relaxed: set before any thread
   }
 
+  /// Ends a forked child that uses a queue of its parent's: the descriptors are its parent's, and
+  /// what is in flight is its parent's business.
+  void refuse_queue() const noexcept {
+    if (in_forked_child()) [[unlikely]]
+      end_child();
+  }
+
 private:
+  [[noreturn, gnu::cold]] static void end_child() noexcept;
   static void count_fork() noexcept;
 
   static std::atomic<unsigned> forks_;

@@ -93,6 +93,8 @@ public:
   virtual int listen(int fd, int backlog) noexcept = 0;
   virtual int shutdown(int fd, int how) noexcept = 0;
   virtual int close(int fd) noexcept = 0;
+  /// A queue is about to close the descriptor: its number may be another one's next.
+  virtual void forget(int fd) noexcept = 0;
   virtual int set_option(int fd, int level, int name, const void* value,
                          socklen_t size) noexcept = 0;
   virtual int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept = 0;
@@ -114,9 +116,18 @@ protected:
   kernel() = default;
 };
 
-/// The real one: io_uring. One object for the process, without state beside the list of caught
-/// signals.
+/// The operating system through io_uring, or through epoll and helper threads where io_uring is
+/// refused. The environment's WEFT_KERNEL ("uring" or "epoll") says which; without it the first
+/// queue that is opened decides for the process: io_uring, unless that fails with EPERM, EACCES,
+/// ENOSYS or ENOMEM, or lacks what weft needs. Above the queue nothing differs.
 kernel& system_kernel() noexcept;
+
+/// The operating system through io_uring, and nothing else: opening a queue fails where it is
+/// refused. For `run_options::kernel`, as the next one.
+kernel& uring_kernel() noexcept;
+
+/// The operating system through epoll, also where io_uring could be had.
+kernel& epoll_kernel() noexcept;
 
 /// The kernel of the scheduler that this thread works for, else the real one.
 kernel& current_kernel() noexcept;

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
-// The real kernel: each cold call is the system call of its name.
+// The operating system as kernels: each cold call is the system call of its name, and a queue is an
+// io_uring or the one that takes its place.
 
+#include "weft/io/kernel/descriptor_age.hpp"
+#include "weft/io/kernel/epoll_queue.hpp"
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/io/kernel/linux_queue.hpp"
 #include "weft/io/kernel/linux_signals.hpp"
 #include "weft/io/ring.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <new>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
@@ -35,10 +43,46 @@ private:
   std::thread thread_;
 };
 
+/// Who answers submissions.
+enum class answered_by : unsigned char { undecided, uring, epoll };
+
+/// Whether io_uring is not to be had here at all, rather than for the moment.
+bool is_refusal(std::error_code code) noexcept {
+  switch (code.value()) {
+  case EPERM:
+  case EACCES:
+  case ENOSYS:
+  case ENOMEM:
+  case EINVAL:  // a flag or feature that weft needs is missing
+    return code.category() == std::system_category();
+  default:
+    return false;
+  }
+}
+
+answered_by asked_for() {
+  const char* const value = ::secure_getenv("WEFT_KERNEL");
+  const std::string_view name = value != nullptr ? value : "";
+  if (name.empty()) return answered_by::undecided;
+  if (name == "uring") return answered_by::uring;
+  if (name == "epoll") return answered_by::epoll;
+  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                          "weft cannot start: WEFT_KERNEL is \"" + std::string(name) +
+                              "\"; it may be uring or epoll, or unset to take what there is");
+}
+
 class linux_kernel final : public kernel {
 public:
+  explicit linux_kernel(answered_by who) noexcept : who_(who) {}
+
   std::unique_ptr<kernel_queue> open_queue(const queue_options& options) override {
-    return detail::open_linux_queue(*this, options);
+    answered_by who = who_.load(std::memory_order_relaxed);  // relaxed: nothing else goes with it
+    if (who == answered_by::undecided) {
+      who = asked_for();
+      if (who == answered_by::undecided) return open_first(options);
+      who_.store(who, std::memory_order_relaxed);  // relaxed: every thread finds the same
+    }
+    return open(who, options);
   }
   std::int64_t now() noexcept override {
     return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
@@ -54,7 +98,11 @@ public:
   }
   int listen(int fd, int backlog) noexcept override { return or_errno(::listen(fd, backlog)); }
   int shutdown(int fd, int how) noexcept override { return or_errno(::shutdown(fd, how)); }
-  int close(int fd) noexcept override { return or_errno(::close(fd)); }
+  int close(int fd) noexcept override {
+    forget(fd);
+    return or_errno(::close(fd));
+  }
+  void forget(int fd) noexcept override { detail::age_descriptor(fd); }
   int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept override {
     return or_errno(::setsockopt(fd, level, name, value, size));
   }
@@ -74,17 +122,50 @@ public:
     return detail::catch_linux_signals(set, how);
   }
   int release_signals(int fd) noexcept override { return detail::release_linux_signals(fd); }
+
+private:
+  std::unique_ptr<kernel_queue> open(answered_by who, const queue_options& options) {
+    if (who == answered_by::epoll) return detail::open_epoll_queue(*this, options);
+    return detail::open_linux_queue(*this, options);
+  }
+
+  /// Whichever queue is opened first decides for all: a listener on which one kind has accepted is
+  /// not for the other (epoll_queue.hpp).
+  std::unique_ptr<kernel_queue> open_first(const queue_options& options) {
+    std::unique_ptr<kernel_queue> queue;
+    try {
+      queue = detail::open_linux_queue(*this, options);
+    } catch (const std::system_error& e) {
+      if (!is_refusal(e.code())) throw;
+    }
+    const answered_by found = queue != nullptr ? answered_by::uring : answered_by::epoll;
+    answered_by decided = answered_by::undecided;
+    // relaxed: nothing else goes with it
+    if (who_.compare_exchange_strong(decided, found, std::memory_order_relaxed)) decided = found;
+    if (decided == answered_by::uring && queue != nullptr) return queue;
+    queue.reset();
+    return open(decided, options);
+  }
+
+  std::atomic<answered_by> who_;
 };
+
+// Never destroyed: threads may still ask for the time while the program exits. In memory of its
+// own: there is nothing that could fail.
+template <answered_by Who>
+kernel& the_only() noexcept {
+  alignas(linux_kernel) static std::byte memory[sizeof(linux_kernel)];
+  static linux_kernel* const only = ::new (memory) linux_kernel(Who);
+  return *only;
+}
 
 }  // namespace
 
-kernel& system_kernel() noexcept {
-  // Never destroyed: threads may still ask for the time while the program exits. In memory of its
-  // own: there is nothing that could fail.
-  alignas(linux_kernel) static std::byte memory[sizeof(linux_kernel)];
-  static linux_kernel* const only = ::new (memory) linux_kernel;
-  return *only;
-}
+kernel& system_kernel() noexcept { return the_only<answered_by::undecided>(); }
+
+kernel& uring_kernel() noexcept { return the_only<answered_by::uring>(); }
+
+kernel& epoll_kernel() noexcept { return the_only<answered_by::epoll>(); }
 
 kernel& current_kernel() noexcept {
   detail::worker* const w = detail::current_worker();

@@ -99,7 +99,7 @@ public:
   }
 
   io_uring& memory() noexcept override {
-    refuse_in_forked_child();
+    here_.refuse_queue();  // the queues are not mapped there
     return ring_;
   }
 
@@ -130,7 +130,7 @@ public:
   }
 
   void ring_doorbell() noexcept override {
-    refuse_in_forked_child();
+    here_.refuse_queue();
     const std::uint64_t one = 1;
     // Fails only when the counter is full: then the doorbell has been ringing for a long time.
     [[maybe_unused]] const ssize_t written = ::write(doorbell_, &one, sizeof one);
@@ -138,14 +138,6 @@ public:
   int doorbell_fd() const noexcept override { return doorbell_; }
 
 private:
-  /// The queues are not mapped in a forked child (it would write into its parent's), and the
-  /// descriptors are its parent's rings and doorbells.
-  void refuse_in_forked_child() const noexcept {
-    if (here_.in_forked_child()) [[unlikely]]
-      fatal("a ring was used in a forked child, to which its parent's rings and threads do not "
-            "belong: there, call exec, or leave the task and run an event_loop or thread_pool "
-            "that is made after the fork");
-  }
   int set_up(const queue_options& options, setup_call call) noexcept {
     int error = EINVAL;
     for (const unsigned flags : flag_sets) {

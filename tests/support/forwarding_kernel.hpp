@@ -28,6 +28,7 @@ public:
   int listen(int fd, int backlog) noexcept override { return real_.listen(fd, backlog); }
   int shutdown(int fd, int how) noexcept override { return real_.shutdown(fd, how); }
   int close(int fd) noexcept override { return real_.close(fd); }
+  void forget(int fd) noexcept override { real_.forget(fd); }
   int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept override {
     return real_.set_option(fd, level, name, value, size);
   }

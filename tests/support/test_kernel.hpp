@@ -79,6 +79,7 @@ public:
   int listen(int fd, int backlog) noexcept override;
   int shutdown(int fd, int how) noexcept override;
   int close(int fd) noexcept override;
+  void forget(int) noexcept override {}
   int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept override;
   int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept override;
   int local_address(int fd, sockaddr* address, socklen_t* length) noexcept override;

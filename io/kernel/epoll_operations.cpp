@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "weft/io/kernel/emulated_call.hpp"
+#include "weft/io/kernel/epoll_queue.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <mutex>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace weft::detail {
+
+namespace {
+
+// Completions that a multishot operation gives before others have their turn.
+constexpr int steps_max = 16;
+
+/// Of a stream: whether nothing was left behind by a receive that got `res` bytes.
+bool says_empty(const io_uring_sqe& sqe, int res) noexcept {
+  return sqe.opcode == IORING_OP_RECV && res > 0 && static_cast<unsigned>(res) < sqe.len &&
+         (sqe.msg_flags & MSG_PEEK) == 0;
+}
+
+}  // namespace
+
+// --- Operations -----------------------------------------------------------------------------------
+
+void epoll_queue::advance(pending_entry& e) noexcept {
+  watched& w = *descriptors_.known(e.sqe->fd);
+  switch (try_it(e, w)) {
+  case progress::done:
+    return finish(e, e.res);
+  case progress::blocked:
+    return wait_for(e, w);
+  case progress::gives_way:
+    e.state = entry_state::again;
+    return again_.push(e);
+  case progress::needs_helper:
+    return send_to_helper(e);
+  }
+}
+
+/// False when it goes on waiting.
+bool epoll_queue::continue_on_edge(pending_entry& e, watched& w, std::uint32_t events) noexcept {
+  if (e.sqe->opcode == IORING_OP_POLL_ADD) {
+    const std::uint32_t seen = events & (e.sqe->poll32_events | POLLERR | POLLHUP);
+    if (seen == 0) return false;
+    e.res = static_cast<int>(seen);
+    if (!is_multishot(*e.sqe)) {
+      finish(e, e.res);
+      return true;
+    }
+    if (has_room()) {
+      memory_.push_completion(e.sqe->user_data, e.res, IORING_CQE_F_MORE);
+      return false;
+    }
+    e.state = entry_state::again;  // it asks anew, and is told
+    again_.push(e);
+    return true;
+  }
+  if (!(waits_to_write(*e.sqe) ? w.writable : w.readable)) return false;
+  const progress p = try_it(e, w);
+  if (p == progress::blocked) return false;
+  if (p == progress::done) {
+    finish(e, e.res);
+  } else if (p == progress::needs_helper) {
+    send_to_helper(e);
+  } else {
+    e.state = entry_state::again;
+    again_.push(e);
+  }
+  return true;
+}
+
+epoll_queue::progress epoll_queue::try_it(pending_entry& e, watched& w) noexcept {
+  switch (e.sqe->opcode) {
+  case IORING_OP_POLL_ADD:
+    return poll(e);
+  case IORING_OP_CONNECT:
+    return connect(e);
+  default:
+    return call(e, w);
+  }
+}
+
+epoll_queue::progress epoll_queue::poll(pending_entry& e) noexcept {
+  if (is_multishot(*e.sqe))
+    return progress::blocked;  // epoll's first edge is what there is already
+  pollfd asked{.fd = e.sqe->fd, .events = static_cast<short>(e.sqe->poll32_events), .revents = 0};
+  if (::poll(&asked, 1, 0) <= 0) return progress::blocked;
+  e.res = (asked.revents & POLLNVAL) != 0 ? -EBADF : asked.revents;
+  return progress::done;
+}
+
+epoll_queue::progress epoll_queue::connect(pending_entry& e) noexcept {
+  e.res = connect_without_waiting(*e.sqe);
+  if (e.res == -EINPROGRESS || e.res == -EALREADY) {
+    e.started = true;
+    return progress::blocked;
+  }
+  if (e.res == -EAGAIN) return progress::needs_helper;
+  if (e.started && e.res == -EISCONN) e.res = 0;
+  return progress::done;
+}
+
+epoll_queue::progress epoll_queue::call(pending_entry& e, watched& w) noexcept {
+  const bool multishot = is_multishot(*e.sqe);
+  bool& ready = waits_to_write(*e.sqe) ? w.writable : w.readable;
+  for (int steps = 0;; ++steps) {
+    if (multishot && (!has_room() || steps == steps_max)) return progress::gives_way;
+    if (!ready && watched_descriptors::is_trusted(w)) return progress::blocked;
+    io_uring_sqe filled;
+    const bool selects = (e.sqe->flags & IOSQE_BUFFER_SELECT) != 0;
+    if (selects && !select_buffer(e, filled)) {
+      e.res = -ENOBUFS;
+      return progress::done;
+    }
+    const io_uring_sqe& sqe = selects ? filled : *e.sqe;
+    const int res = call_without_waiting(sqe);
+    if (res == -EAGAIN) {
+      ready = w.over = false;  // W1
+      return progress::blocked;
+    }
+    if (res == -EOPNOTSUPP && kind_of(sqe) == call_kind::transfer) {
+      // Cannot be tried: it may only block a helper, and not before epoll has said something.
+      if (e.started) return progress::needs_helper;
+      e.started = true;
+      return progress::blocked;
+    }
+    if (says_empty(sqe, res) && w.stream && !w.over) ready = false;  // W1
+    e.res = res;
+    if (goes_on_after(sqe, res)) {
+      e.transferred += res;
+      advance_entry(*e.sqe, res);
+      continue;
+    }
+    unsigned flags = 0;
+    if (selects && res > 0) {
+      flags = IORING_CQE_F_BUFFER | unsigned{buffers_.next_of(sqe.buf_group)->id}
+                                        << IORING_CQE_BUFFER_SHIFT;
+      buffers_.take_next_of(sqe.buf_group);
+    }
+    const bool stays = multishot && (res > 0 || (res == 0 && sqe.opcode == IORING_OP_ACCEPT));
+    if (!stays) {
+      e.flags = flags;
+      return progress::done;
+    }
+    memory_.push_completion(sqe.user_data, res, flags | IORING_CQE_F_MORE);
+  }
+}
+
+bool epoll_queue::select_buffer(const pending_entry& e, io_uring_sqe& filled) const noexcept {
+  const provided_buffers::buffer* const next = buffers_.next_of(e.sqe->buf_group);
+  if (next == nullptr) return false;
+  filled = *e.sqe;
+  filled.addr = next->address;
+  filled.len = e.sqe->len == 0 ? next->size : std::min(e.sqe->len, next->size);
+  return true;
+}
+
+void epoll_queue::wait_for(pending_entry& e, watched& w) noexcept {
+  const call_kind kind = kind_of(*e.sqe);
+  // Numbers of sockets are closed through the kernel. Of others nothing that is known holds.
+  const bool ours = kind == call_kind::socket || kind == call_kind::connect;
+  e.state = entry_state::waiting;
+  if (!ours || !watched_descriptors::is_trusted(w)) {
+    const int error = descriptors_.watch(w, ours, orphans_);
+    if (error == -EPERM && kind == call_kind::transfer) return send_to_helper(e);
+    if (error == -EPERM && kind == call_kind::poll) return orphans_.push(e);
+    if (error != 0) return finish(e, error);
+  }
+  w.unwanted = 0;
+  w.waiting.push(e);
+}
+
+// --- Helpers --------------------------------------------------------------------------------------
+
+void epoll_queue::send_to_helper(pending_entry& e) noexcept {
+  e.state = entry_state::on_helper;
+  // Without a single thread it blocks the worker: late is better than never.
+  if (helpers_.submit(e) != 0) return finish(e, call_and_wait(*e.sqe));
+  ++on_helpers_;
+}
+
+void epoll_queue::run_on_helper(helper_job& job) noexcept {
+  auto& e = static_cast<pending_entry&>(job);
+  epoll_queue& queue = *e.queue;
+  e.res = call_and_wait(*e.sqe);
+  {
+    const std::lock_guard lock(queue.done_lock_);
+    queue.done_.push(e);
+  }
+  queue.descriptors_.ring_doorbell();
+}
+
+void epoll_queue::take_from_helpers() noexcept {
+  if (on_helpers_ == 0) return;
+  pending_list done;
+  {
+    const std::lock_guard lock(done_lock_);
+    done_.move_to(done);
+  }
+  while (pending_entry* const e = done.oldest()) {
+    done.remove(*e);
+    --on_helpers_;
+    // Somebody else was there first: a descriptor that doesn't block waits like any other.
+    if (e->res == -EAGAIN && kind_of(*e->sqe) == call_kind::transfer) {
+      e->started = false;
+      advance(*e);
+    } else {
+      finish(*e, e->res);
+    }
+  }
+}
+
+}  // namespace weft::detail
