@@ -259,6 +259,21 @@ def check_tree(root):
     for path in list_sources.stale(build_files):
         yield f"{path.relative_to(root)}:1: a list is stale; run `./dev format`"
     yield from check_links(root)
+    yield from check_ring_operations(root)
+
+
+def check_ring_operations(root):
+    """What io/ fills entries with stands in the list that doctor() asks a kernel for."""
+    needs = root / "io/kernel/ring_needs.hpp"
+    if not needs.exists():
+        return
+    listed = set(re.findall(r"\bIORING_OP_(\w+)", needs.read_text()))
+    variants = {"POLL_MULTISHOT": "POLL_ADD", "CANCEL64": "ASYNC_CANCEL"}
+    for path in sorted((root / "io").rglob("*pp")):
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            for name in re.findall(r"\bio_uring_prep_(\w+)\(", line):
+                if variants.get(name.upper(), name.upper()) not in listed:
+                    yield f"{path.relative_to(root)}:{number}: {name} is not in {needs.name}"
 
 
 def files_of(root):

@@ -2,11 +2,11 @@
 #include "weft/io/kernel/linux_queue.hpp"
 
 #include "weft/io/kernel/fork_guard.hpp"
+#include "weft/io/kernel/ring_needs.hpp"
 #include "weft/runtime/assert.hpp"
 
 #include <liburing.h>
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <string>
@@ -30,21 +30,6 @@ namespace {
 // that get the same addresses one after the other for shared memory. The kernel has ordered the one
 // after the other; so does this, for the sanitizer.
 char queue_memory;
-
-// The ring's flags from best to oldest; the first set that the kernel accepts is used.
-//   SINGLE_ISSUER, DEFER_TASKRUN (6.1): completions are worked on when the owner asks, not
-//                                      whenever a packet arrives: up to twice the throughput.
-//   COOP_TASKRUN, TASKRUN_FLAG (5.19): no interrupt for completions; the flag says when to look.
-//   SUBMIT_ALL (5.18): one bad entry does not hold up the ones behind it.
-constexpr unsigned always = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
-constexpr std::array flag_sets{
-    always | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-    always | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-};
-
-// EXT_ARG: a wait with a deadline. NODROP: completions that find no room are kept by the kernel.
-constexpr unsigned needed_features =
-    IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SINGLE_MMAP;
 
 const char* likely_cause(int error) noexcept {
   switch (error) {
@@ -140,13 +125,13 @@ public:
 private:
   int set_up(const queue_options& options, setup_call call) noexcept {
     int error = EINVAL;
-    for (const unsigned flags : flag_sets) {
+    for (const unsigned flags : ring_flag_sets) {
       io_uring_params parameters{};
       parameters.flags = flags;
       parameters.cq_entries = options.completions;
       error = -call(options.entries, &ring_, &parameters);
       if (error == EINVAL) continue;
-      if (error == 0 && (ring_.features & needed_features) != needed_features) {
+      if (error == 0 && (ring_.features & ring_features_needed) != ring_features_needed) {
         io_uring_queue_exit(&ring_);
         error = EINVAL;
       }

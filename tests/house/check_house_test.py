@@ -78,6 +78,8 @@ TREE_CASES = [
     ("io/meson.build", "# sources: *.hpp\nx = files(\n  'no.hpp',\n)\n",
      "io/meson.build:1: a list is stale"),
     ("include/weft/config.hpp", HEADER + "#define WEFT_VERSION_MAJOR 7\n", "version 7 is not"),
+    ("io/kernel/ring_needs.hpp", HEADER + "// as io_uring_prep_nop(sqe)\n",
+     "io/kernel/ring_needs.hpp:4: nop is not in ring_needs.hpp"),
     ("docs/empty.md", "\n", "README.md:1: is missing"),
     ("docs/empty.md", "\n", "include/weft/io:1: is not a link"),
 ]
