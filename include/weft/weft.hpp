@@ -5,6 +5,7 @@
 
 #include "weft/io/blocking.hpp"
 #include "weft/io/buffered_reader.hpp"
+#include "weft/io/doctor.hpp"
 #include "weft/io/file.hpp"
 #include "weft/io/fs.hpp"
 #include "weft/io/serve.hpp"
