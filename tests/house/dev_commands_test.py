@@ -40,6 +40,12 @@ def demo_starts_where_its_caller_is(s):
     assert s.calls("meson") == [], "it is configured once"
 
 
+def doctor_is_built_and_run(s):
+    succeeds(s.dev("doctor"), f"{s.elsewhere}\n<>\n")
+    assert s.calls("ninja") == ["ninja -C build/clang++-19-release samples/doctor"]
+    assert s.dev("doctor", STATUS="7").returncode == 7
+
+
 def run_gives_arguments_and_status_on(s):
     done = s.dev("run", "hello", "--name", "a  b", "", "*", STATUS="7")
     assert done.returncode == 7, done
@@ -171,9 +177,10 @@ def test_all_hands_its_arguments_on(s):
     assert len(tests) == 6 and all(call.endswith(WITHOUT) for call in tests if call not in whole)
 
 
-TESTS = [demo_starts_where_its_caller_is, run_gives_arguments_and_status_on,
-         what_does_not_compile_is_shown_and_not_started, a_feature_that_was_built_stays,
-         a_tree_that_was_moved_is_configured_anew, bench_measures_what_matches,
+TESTS = [demo_starts_where_its_caller_is, doctor_is_built_and_run,
+         run_gives_arguments_and_status_on, what_does_not_compile_is_shown_and_not_started,
+         a_feature_that_was_built_stays, a_tree_that_was_moved_is_configured_anew,
+         bench_measures_what_matches,
          lint_looks_at_everything, lint_fails_when_one_of_its_parts_does,
          format_writes_sources_and_lists, clean_removes_what_was_built,
          test_runs_one_configuration_and_counts, test_fails_with_one_that_fails,

@@ -82,8 +82,8 @@ def help_names_every_command(w):
     for arguments in [], ["help"], ["--help"]:
         done = w.dev(*arguments)
         succeeds(done)
-        for command in ("demo", "samples", "run NAME", "test [--all]", "bench [FILTER]", "lint",
-                        "format", "install", "clean"):
+        for command in ("demo", "samples", "run NAME", "test [--all]", "doctor",
+                        "bench [FILTER]", "lint", "format", "install", "clean"):
             assert f"\n  {command} " in done.stdout, (command, done)
 
 
