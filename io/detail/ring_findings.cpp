@@ -106,7 +106,7 @@ void look_at_plain_ring(ring_findings& out) {
                             (features & feature.bit) != 0});
   out.operations_known = probe != nullptr;
   if (probe == nullptr) return;
-  for (const ring_operation& one : ring_operations)
+  for (const needed_operation& one : operations_needed)
     out.operations.push_back(
         {one.name, one.since, false, io_uring_opcode_supported(probe.get(), one.code) != 0});
 }

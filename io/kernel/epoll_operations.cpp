@@ -25,7 +25,7 @@ bool says_empty(const io_uring_sqe& sqe, int res) noexcept {
 
 }  // namespace
 
-// --- Operations -----------------------------------------------------------------------------------
+// --- Operations ----------------------------------------------------------------------------------
 
 void epoll_queue::advance(pending_entry& e) noexcept {
   watched& w = *descriptors_.known(e.sqe->fd);
@@ -175,7 +175,7 @@ void epoll_queue::wait_for(pending_entry& e, watched& w) noexcept {
   w.waiting.push(e);
 }
 
-// --- Helpers --------------------------------------------------------------------------------------
+// --- Helpers -------------------------------------------------------------------------------------
 
 void epoll_queue::send_to_helper(pending_entry& e) noexcept {
   e.state = entry_state::on_helper;

@@ -31,7 +31,7 @@ constexpr unsigned looks_spared_max = 8;
 epoll_queue::epoll_queue(kernel& owner, const queue_options& options)
     : owner_(owner), memory_(options), helpers_(owner, helpers_max) {}
 
-// --- Entering -------------------------------------------------------------------------------------
+// --- Entering ------------------------------------------------------------------------------------
 
 int epoll_queue::enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept {
   WEFT_ASSERT(std::this_thread::get_id() == opener_,
@@ -115,7 +115,7 @@ void epoll_queue::expire() noexcept {
     finish(static_cast<pending_entry&>(*due), -ETIME);
 }
 
-// --- Taking entries -------------------------------------------------------------------------------
+// --- Taking entries ------------------------------------------------------------------------------
 
 /// How many there was memory for.
 unsigned epoll_queue::take_all(unsigned submissions) noexcept {
@@ -223,7 +223,7 @@ void epoll_queue::start_close(pending_entry& e) noexcept {
   finish(e, call_and_wait(*e.sqe));
 }
 
-// --- Completing -----------------------------------------------------------------------------------
+// --- Completing ----------------------------------------------------------------------------------
 
 /// What has never waited.
 void epoll_queue::complete(const io_uring_sqe& sqe, int res) noexcept {

@@ -6,13 +6,13 @@
 // nothing tells of, a bounded number of helper threads make the call.
 //
 // What differs from io_uring, beside speed: a file that is closed while an operation on it is in
-// flight is closed at once, and the operation ends by its cancel alone; a descriptor with O_NONBLOCK
-// waits like any other; a listener gets O_NONBLOCK by the first accept, and an io_uring does not
-// wait on such a one. Of the operations and flags those are known that weft uses, and multishot
+// flight is closed at once, and that operation ends by its cancel alone; a descriptor with
+// O_NONBLOCK waits like any other; the first accept gives a listener O_NONBLOCK, and an io_uring
+// does not wait on such a one. Known are the operations and flags that weft uses, and multishot
 // accepts, receives and polls, buffer selection and time-outs; others complete with -EINVAL.
 //
-// epoll_queue.cpp: entering, taking entries, completing them; epoll_operations.cpp: what one of them
-// does in between.
+// epoll_queue.cpp: entering, taking entries, completing them; epoll_operations.cpp: what becomes of
+// one in between.
 
 #include "weft/io/helper_pool.hpp"
 #include "weft/io/kernel/fork_guard.hpp"

@@ -5,6 +5,7 @@
 #include "weft/io/kernel/descriptor_age.hpp"
 #include "weft/io/kernel/epoll_queue.hpp"
 #include "weft/io/kernel/kernel.hpp"
+#include "weft/io/kernel/kernel_choice.hpp"
 #include "weft/io/kernel/linux_queue.hpp"
 #include "weft/io/kernel/linux_signals.hpp"
 #include "weft/io/ring.hpp"
@@ -14,8 +15,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
-#include <cstdlib>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -28,6 +29,8 @@
 namespace weft {
 
 namespace {
+
+using detail::answered_by;
 
 template <class T>
 T or_errno(T result) noexcept {
@@ -43,29 +46,9 @@ private:
   std::thread thread_;
 };
 
-/// Who answers submissions.
-enum class answered_by : unsigned char { undecided, uring, epoll };
-
-/// Whether io_uring is not to be had here at all, rather than for the moment.
-bool is_refusal(std::error_code code) noexcept {
-  switch (code.value()) {
-  case EPERM:
-  case EACCES:
-  case ENOSYS:
-  case ENOMEM:
-  case EINVAL:  // a flag or feature that weft needs is missing
-    return code.category() == std::system_category();
-  default:
-    return false;
-  }
-}
-
 answered_by asked_for() {
-  const char* const value = ::secure_getenv("WEFT_KERNEL");
-  const std::string_view name = value != nullptr ? value : "";
-  if (name.empty()) return answered_by::undecided;
-  if (name == "uring") return answered_by::uring;
-  if (name == "epoll") return answered_by::epoll;
+  const std::string_view name = detail::kernel_asked_for();
+  if (const std::optional<answered_by> who = detail::kernel_named(name)) return *who;
   throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                           "weft cannot start: WEFT_KERNEL is \"" + std::string(name) +
                               "\"; it may be uring or epoll, or unset to take what there is");
@@ -136,7 +119,7 @@ private:
     try {
       queue = detail::open_linux_queue(*this, options);
     } catch (const std::system_error& e) {
-      if (!is_refusal(e.code())) throw;
+      if (!detail::is_refusal(e.code())) throw;
     }
     const answered_by found = queue != nullptr ? answered_by::uring : answered_by::epoll;
     answered_by decided = answered_by::undecided;

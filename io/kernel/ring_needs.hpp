@@ -27,29 +27,29 @@ inline constexpr unsigned ring_features_needed =
     IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SINGLE_MMAP;
 
 /// An operation that io/ fills entries with (io_uring_prep_*), and the Linux that first had it.
-struct ring_operation {
+struct needed_operation {
   io_uring_op code;
   const char* name;
   const char* since;
 };
 
-inline constexpr std::array ring_operations{
-    ring_operation{IORING_OP_POLL_ADD, "POLL_ADD", "5.1"},
-    ring_operation{IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL", "5.5"},
-    ring_operation{IORING_OP_ACCEPT, "ACCEPT", "5.5"},
-    ring_operation{IORING_OP_CONNECT, "CONNECT", "5.5"},
-    ring_operation{IORING_OP_RECV, "RECV", "5.6"},
-    ring_operation{IORING_OP_SEND, "SEND", "5.6"},
-    ring_operation{IORING_OP_CLOSE, "CLOSE", "5.6"},
-    ring_operation{IORING_OP_OPENAT, "OPENAT", "5.6"},
-    ring_operation{IORING_OP_OPENAT2, "OPENAT2", "5.6"},
-    ring_operation{IORING_OP_READ, "READ", "5.6"},
-    ring_operation{IORING_OP_WRITE, "WRITE", "5.6"},
-    ring_operation{IORING_OP_FSYNC, "FSYNC", "5.1"},
-    ring_operation{IORING_OP_STATX, "STATX", "5.6"},
-    ring_operation{IORING_OP_RENAMEAT, "RENAMEAT", "5.11"},
-    ring_operation{IORING_OP_UNLINKAT, "UNLINKAT", "5.11"},
-    ring_operation{IORING_OP_MKDIRAT, "MKDIRAT", "5.15"},
+inline constexpr std::array operations_needed{
+    needed_operation{IORING_OP_POLL_ADD, "POLL_ADD", "5.1"},
+    needed_operation{IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL", "5.5"},
+    needed_operation{IORING_OP_ACCEPT, "ACCEPT", "5.5"},
+    needed_operation{IORING_OP_CONNECT, "CONNECT", "5.5"},
+    needed_operation{IORING_OP_RECV, "RECV", "5.6"},
+    needed_operation{IORING_OP_SEND, "SEND", "5.6"},
+    needed_operation{IORING_OP_CLOSE, "CLOSE", "5.6"},
+    needed_operation{IORING_OP_OPENAT, "OPENAT", "5.6"},
+    needed_operation{IORING_OP_OPENAT2, "OPENAT2", "5.6"},
+    needed_operation{IORING_OP_READ, "READ", "5.6"},
+    needed_operation{IORING_OP_WRITE, "WRITE", "5.6"},
+    needed_operation{IORING_OP_FSYNC, "FSYNC", "5.1"},
+    needed_operation{IORING_OP_STATX, "STATX", "5.6"},
+    needed_operation{IORING_OP_RENAMEAT, "RENAMEAT", "5.11"},
+    needed_operation{IORING_OP_UNLINKAT, "UNLINKAT", "5.11"},
+    needed_operation{IORING_OP_MKDIRAT, "MKDIRAT", "5.15"},
 };
 
 }  // namespace weft::detail

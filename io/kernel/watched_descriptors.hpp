@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The descriptors on which entries of an emulated queue wait, and the epoll instance that tells when
-// they become ready. A descriptor is watched from the first time that something waits for it, for
-// everything and edge-triggered, so that waiting again costs no system call: an edge that nobody
-// waits for is remembered.
+// The descriptors on which entries of an emulated queue wait, and the epoll instance that tells
+// when they become ready. A descriptor is watched from the first time that something waits for it,
+// for everything and edge-triggered, so that waiting again costs no system call: an edge that
+// nobody waits for is remembered.
 //
 //   W1: `readable` is false only when, since the last call that found nothing more to read, every
 //       byte that came is announced by an edge that is still to be collected. The same for
