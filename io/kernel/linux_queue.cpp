@@ -63,10 +63,17 @@ public:
   linux_queue(kernel& owner, const queue_options& options, setup_call call) : owner_(owner) {
     doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (doorbell_ < 0) refuse("eventfd", errno);
-    const int error = set_up(options, call);
-    if (error != 0) {
+    if (const int error = set_up(options, call)) {
       ::close(doorbell_);
       refuse("io_uring_setup", error);
+    }
+    // A filter may have thought of this call only.
+    const int entered = io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), 0, 0,
+                                        IORING_ENTER_GETEVENTS, nullptr, 0);
+    if (entered < 0) {
+      io_uring_queue_exit(&ring_);
+      ::close(doorbell_);
+      refuse("io_uring_enter", -entered);
     }
     if (__tsan_acquire != nullptr) __tsan_acquire(&queue_memory);
     io_uring_ring_dontfork(&ring_);
