@@ -2,7 +2,6 @@
 #include "support/test_queue.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 
 #include <poll.h>
@@ -10,32 +9,7 @@
 namespace weft::tests {
 
 test_queue::test_queue(test_kernel& k, const queue_options& options)
-    : kernel_(k), sqes_(std::bit_ceil(std::max(options.entries, 1u))),
-      cqes_(std::bit_ceil(std::max(options.completions, options.entries))), array_(sqes_.size()),
-      sq_mask_(static_cast<unsigned>(sqes_.size()) - 1), sq_entries_(sq_mask_ + 1),
-      cq_mask_(static_cast<unsigned>(cqes_.size()) - 1), cq_entries_(cq_mask_ + 1) {
-  for (unsigned i = 0; i < sq_entries_; ++i) array_[i] = i;
-  io_uring_sq& sq = ring_.sq;
-  sq.khead = &sq_head_;
-  sq.ktail = &sq_tail_;
-  sq.kflags = &sq_flags_;
-  sq.kdropped = &sq_dropped_;
-  sq.kring_mask = &sq_mask_;
-  sq.kring_entries = &sq_entries_;
-  sq.array = array_.data();
-  sq.sqes = sqes_.data();
-  sq.ring_mask = sq_mask_;
-  sq.ring_entries = sq_entries_;
-  io_uring_cq& cq = ring_.cq;
-  cq.khead = &cq_head_;
-  cq.ktail = &cq_tail_;
-  cq.kflags = &cq_flags_;
-  cq.koverflow = &cq_overflow_;
-  cq.kring_mask = &cq_mask_;
-  cq.kring_entries = &cq_entries_;
-  cq.cqes = cqes_.data();
-  cq.ring_mask = cq_mask_;
-  cq.ring_entries = cq_entries_;
+    : kernel_(k), memory_(options) {
   const std::lock_guard lock(kernel_.mutex_);
   kernel_.queues_.push_back(this);
 }
@@ -57,8 +31,8 @@ int test_queue::enter(unsigned submissions, bool wait, std::int64_t deadline_ns)
   if (answer.error != 0) return -answer.error;
   const unsigned taken = std::min(submissions, answer.taken_max);
   for (unsigned i = 0; i < taken; ++i) {
-    const io_uring_sqe entry = sqes_[array_[sq_head_ & sq_mask_]];
-    io_uring_smp_store_release(&sq_head_, sq_head_ + 1);
+    const io_uring_sqe entry = memory_.oldest_entry();
+    memory_.pop_entry();
     kernel_.take(*this, entry);
   }
   kernel_.expire();
@@ -99,18 +73,16 @@ void test_queue::post(std::uint64_t user_data, int res, unsigned flags) {
 }
 
 void test_queue::flush_overflow() {
-  while (!overflow_.empty() &&
-         cq_tail_ - io_uring_smp_load_acquire(&cq_head_) < ring_.cq.ring_entries) {
-    cqes_[cq_tail_ & cq_mask_] = overflow_.front();
+  while (!overflow_.empty() && memory_.has_room()) {
+    const io_uring_cqe& oldest = overflow_.front();
+    memory_.push_completion(oldest.user_data, oldest.res, oldest.flags);
     overflow_.pop_front();
-    io_uring_smp_store_release(&cq_tail_, cq_tail_ + 1);
   }
-  io_uring_smp_store_release(&sq_flags_, overflow_.empty() ? 0u : IORING_SQ_CQ_OVERFLOW);
+  memory_.set_flags(overflow_.empty() ? 0u : IORING_SQ_CQ_OVERFLOW);
 }
 
 bool test_queue::ready() const noexcept {
-  return cq_tail_ != io_uring_smp_load_acquire(&cq_head_) || !overflow_.empty() ||
-         (rung_ && !kernel_.polled_doorbell);
+  return memory_.has_unread() || !overflow_.empty() || (rung_ && !kernel_.polled_doorbell);
 }
 
 }  // namespace weft::tests

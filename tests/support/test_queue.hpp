@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// One worker's queue of the test kernel: the two rings in memory of its own, laid out as liburing's
-// inline functions expect them. Everything but what the ring itself touches is guarded by the
-// kernel's lock.
+// One worker's queue of the test kernel. Everything but what the ring itself touches is guarded by
+// the kernel's lock.
 
 #include "support/test_kernel.hpp"
+#include "weft/io/kernel/queue_memory.hpp"
 
 #include <liburing.h>
 
 #include <cstdint>
 #include <deque>
-#include <vector>
 
 namespace weft::tests {
 
@@ -22,7 +21,7 @@ public:
   test_queue(test_kernel& k, const queue_options& options);
   ~test_queue() override;
 
-  io_uring& memory() noexcept override { return ring_; }
+  io_uring& memory() noexcept override { return memory_.ring(); }
   int enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept override;
   void ring_doorbell() noexcept override;
   int doorbell_fd() const noexcept override {
@@ -39,12 +38,7 @@ private:
   bool ready() const noexcept;
 
   test_kernel& kernel_;
-  io_uring ring_{};
-  std::vector<io_uring_sqe> sqes_;
-  std::vector<io_uring_cqe> cqes_;
-  std::vector<unsigned> array_;
-  unsigned sq_head_ = 0, sq_tail_ = 0, sq_flags_ = 0, sq_dropped_ = 0, sq_mask_, sq_entries_;
-  unsigned cq_head_ = 0, cq_tail_ = 0, cq_flags_ = 0, cq_overflow_ = 0, cq_mask_, cq_entries_;
+  detail::queue_memory memory_;
 
   // Under the kernel's lock.
   std::deque<io_uring_cqe> overflow_;
