@@ -17,7 +17,7 @@ namespace {
 // Completions that a multishot operation gives before others have their turn.
 constexpr int steps_max = 16;
 
-/// Of a stream: whether nothing was left behind by a receive that got `res` bytes.
+/// Of TCP: whether nothing was left behind by a receive that got `res` bytes.
 bool says_empty(const io_uring_sqe& sqe, int res) noexcept {
   return sqe.opcode == IORING_OP_RECV && res > 0 && static_cast<unsigned>(res) < sqe.len &&
          (sqe.msg_flags & MSG_PEEK) == 0;
@@ -129,7 +129,7 @@ epoll_queue::progress epoll_queue::call(pending_entry& e, watched& w) noexcept {
       e.started = true;
       return progress::blocked;
     }
-    if (says_empty(sqe, res) && w.stream && !w.over) ready = false;  // W1
+    if (says_empty(sqe, res) && w.tcp && !w.over) ready = false;  // W1
     e.res = res;
     if (goes_on_after(sqe, res)) {
       e.transferred += res;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -23,7 +24,8 @@ namespace {
 constexpr std::uint32_t all_edges = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 constexpr std::uint32_t read_edges = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t write_edges = EPOLLOUT | EPOLLHUP | EPOLLERR;
-constexpr std::uint32_t last_edges = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+// EPOLLPRI: a receive stops at urgent data, and leaves what is behind.
+constexpr std::uint32_t last_edges = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 
 // No descriptor has this number.
 constexpr std::uint64_t doorbell_token = UINT64_MAX;
@@ -36,10 +38,11 @@ std::uint64_t token_of(const watched& w) noexcept {
   return std::uint64_t{w.age} << 32 | static_cast<std::uint32_t>(w.fd);
 }
 
-bool is_stream(int fd) noexcept {
-  int type = 0;
-  socklen_t size = sizeof type;
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+bool is_tcp(int fd) noexcept {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+         protocol == IPPROTO_TCP;
 }
 
 [[noreturn]] void refuse(const char* call, int error) {
@@ -121,7 +124,7 @@ int watched_descriptors::watch(watched& w, bool ours, pending_list& orphans) noe
   w.readable = w.writable = w.over = false;  // W1: an edge comes at once for what there is
   if (ours && !w.ours && error == 0) {
     w.ours = true;
-    w.stream = is_stream(w.fd);
+    w.tcp = is_tcp(w.fd);
   }
   return -error;
 }

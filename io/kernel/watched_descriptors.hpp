@@ -32,12 +32,12 @@ struct watched {
   pending_list waiting;
   int fd = -1;
   std::uint32_t age = 0;
-  bool registered = false;     // with epoll, when it had that age
-  bool ours = false;           // it is closed through the kernel
-  bool stream = false;         // a socket of which a short read says that it is empty
-  bool readable = false;       // W1
-  bool writable = false;       // W1
-  bool over = false;           // the peer has ended, or an error is there: no further edge may come
+  bool registered = false;  // with epoll, when it had that age
+  bool ours = false;        // it is closed through the kernel
+  bool tcp = false;         // a short read says that there is no more
+  bool readable = false;    // W1
+  bool writable = false;    // W1
+  bool over = false;  // the peer has ended, there is an error, or urgent data: one edge for all
   unsigned char unwanted = 0;  // edges in a row that nobody waited for
 };
 
