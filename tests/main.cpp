@@ -3,16 +3,24 @@
 // The entry point of every test program. Cases register themselves, so that a test file holds
 // nothing but cases; `--help` lists what doctest offers (`-tc="*cancel*"` runs the cases of that
 // name). A case that leaves a descriptor open or a coroutine frame alive fails the whole run.
+//
+// What is skipped is named. With WEFT_KERNEL=uring, where io_uring is refused, that is the whole
+// program; it exits with 77, which tells meson so.
 
 #define DOCTEST_CONFIG_IMPLEMENT
+#include "support/io_uring_refusal.hpp"
 #include "weft/runtime/worker.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <string_view>
+#include <system_error>
 
 namespace {
 
@@ -54,7 +62,10 @@ struct nothing_is_left : doctest::IReporter {
   void subcase_end() override {}
   void log_assert(const doctest::AssertData&) override {}
   void log_message(const doctest::MessageData&) override {}
-  void test_case_skipped(const doctest::TestCaseData&) override {}
+  void test_case_skipped(const doctest::TestCaseData& data) override {
+    if (!data.m_skip) return;  // it was not asked for
+    *out << data.m_file.c_str() << ":" << data.m_line << ": SKIPPED: \"" << data.m_name << "\"\n";
+  }
 
   std::ostream* out;
   const doctest::TestCaseData* test_case = nullptr;
@@ -66,6 +77,13 @@ struct nothing_is_left : doctest::IReporter {
 DOCTEST_REGISTER_LISTENER("nothing_is_left", 1, nothing_is_left);
 
 int main(int argc, char** argv) {
+  const char* const kernel = std::getenv("WEFT_KERNEL");
+  if (kernel != nullptr && std::string_view(kernel) == "uring") {
+    if (const int error = weft::tests::io_uring_refusal(); error != 0) {
+      std::printf("skipped: io_uring_setup: %s\n", std::generic_category().message(error).c_str());
+      return 77;
+    }
+  }
   doctest::Context context(argc, argv);
   const int failed = context.run();
   return failed != 0 || something_was_left ? 1 : 0;

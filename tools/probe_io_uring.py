@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Exits with 0 where this process may create an io_uring, else says what refused it."""
+"""Exits with 0 where this process may create an io_uring, else says what refused it and exits with
+77: as a test of meson's it is skipped then."""
 
 import ctypes
 import errno
@@ -25,12 +26,13 @@ def main():
         print("io_uring: available")
         return 0
     error = ctypes.get_errno()
+    print(f"skipped: io_uring_setup: {os.strerror(error)}", flush=True)
     print(f"io_uring_setup: {errno.errorcode.get(error, error)}: "
           f"{CAUSES.get(error, os.strerror(error))}", file=sys.stderr)
     disabled = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
     if disabled.exists():
         print(f"{disabled}: {disabled.read_text().strip()}", file=sys.stderr)
-    return 1
+    return 77
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prints `N passed, N failed[, N skipped]` of a build: test_summary.py BUILD MESON_EXIT_CODE
+"""Prints `N passed, N failed[, N skipped[: WHY]]` of a build: test_summary.py BUILD MESON_EXIT_CODE
 
 A doctest program counts by its cases, anything else as one. A test that says that it was skipped,
 and cases that a program leaves out, are counted as skipped, a skipped test with CI set as failed:
-nothing is left out unseen. A run that wrote no log, or whose failure left no trace in it, is one
-failure.
+nothing is left out unseen. What a skipped test gives as its reason (a line `skipped: WHY`) is
+repeated. A run that wrote no log, or whose failure left no trace in it, is one failure.
 """
 
 import json
@@ -16,6 +16,7 @@ import sys
 
 CASES = re.compile(r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed"
                    r" \| +(\d+) skipped", re.MULTILINE)
+REASON = re.compile(r"^skipped: (.+)$", re.MULTILINE)
 # What doctest prints may be coloured.
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -32,14 +33,22 @@ def count(test):
     return (passed, failed if succeeded else max(failed, 1), skipped)
 
 
+def reasons(tests):
+    """Why tests were skipped, each reason once."""
+    said = (REASON.findall(test.get("stdout", "")) for test in tests if test["result"] == "SKIP")
+    return list(dict.fromkeys(sum(said, [])))
+
+
 def main():
     log = pathlib.Path(sys.argv[1]) / "meson-logs" / "testlog.json"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    counts = [count(json.loads(line)) for line in lines if line.strip()]
+    tests = [json.loads(line) for line in lines if line.strip()]
+    counts = [count(test) for test in tests]
     passed, failed, skipped = (sum(one[i] for one in counts) for i in range(3))
     if (sys.argv[2] != "0" or not counts) and failed == 0:
         failed = 1
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    why = ": " + "; ".join(reasons(tests)) if reasons(tests) else ""
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "") + why)
 
 
 if __name__ == "__main__":

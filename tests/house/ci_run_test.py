@@ -27,7 +27,7 @@ case $* in
   test\\ --all\\ *) eval "$ALL" ;;
 esac
 """
-PROBE = "import os, sys\nsys.exit(os.environ.get('PROBE'))\n"
+PROBE = "import os, sys\nprint(os.environ.get('PROBE'))\nsys.exit('PROBE' in os.environ and 77)\n"
 TIMEOUT = """\
 #!/bin/bash
 echo "timeout $3" >>'{log}'

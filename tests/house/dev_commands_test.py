@@ -3,6 +3,7 @@
 """What the commands of `./dev` call, print and end with. Nothing here is real but `dev` itself:
 dev_stage.py."""
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -137,6 +138,21 @@ def test_fails_with_one_that_fails(s):
     assert done.stdout.splitlines()[-1] == "1 passed, 1 failed", done
 
 
+def test_shows_what_is_skipped_and_why(s):
+    log = "\n".join(json.dumps(one) for one in [
+        {"name": "a", "result": "OK", "stdout": "[doctest] test cases: 6 | 4 passed | 0 failed | "
+                                                "2 skipped"},
+        {"name": "b", "result": "SKIP", "stdout": "skipped: io_uring_setup: refused\nmore\n"},
+        {"name": "c", "result": "SKIP", "stdout": "skipped: io_uring_setup: refused\n"},
+        {"name": "d", "result": "SKIP"}])
+    done = succeeds(s.dev("test", TESTLOG=log))
+    *_, summary, last = done.stdout.splitlines()
+    assert last == "4 passed, 0 failed", done
+    assert " 4 passed, 0 failed, 5 skipped: io_uring_setup: refused (" in summary, done
+    done = fails(s.dev("test", TESTLOG=log, CI="true"), "io_uring_setup: refused")
+    assert done.stdout.splitlines()[-1] == "4 passed, 3 failed", done
+
+
 def test_counts_a_build_that_fails(s):
     s.refuse()
     done = fails(s.dev("test", TESTLOG=RUN_ENDS_WITH % "OK"), "error: it does not compile")
@@ -184,7 +200,7 @@ TESTS = [demo_starts_where_its_caller_is, doctor_is_built_and_run,
          lint_looks_at_everything, lint_fails_when_one_of_its_parts_does,
          format_writes_sources_and_lists, clean_removes_what_was_built,
          test_runs_one_configuration_and_counts, test_fails_with_one_that_fails,
-         test_counts_a_build_that_fails, test_knows_only_all,
+         test_shows_what_is_skipped_and_why, test_counts_a_build_that_fails, test_knows_only_all,
          test_all_covers_both_compilers_however_cxx_is_spelled, test_all_hands_its_arguments_on]
 
 

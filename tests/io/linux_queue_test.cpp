@@ -5,6 +5,7 @@
 #include "support/dying_words.hpp"
 #include "support/forwarding_kernel.hpp"
 #include "support/from_outside.hpp"
+#include "support/io_uring_refusal.hpp"
 #include "support/ring_operations.hpp"
 #include "support/watched_kernel.hpp"
 #include "weft/io/blocking.hpp"
@@ -267,7 +268,8 @@ bool stop_and_continue(pid_t child) {
 }  // namespace
 
 TEST_SUITE("io/linux_queue") {
-  TEST_CASE("a kernel that refuses the newest flags is asked for the older ones, and serves") {
+  TEST_CASE("a kernel that refuses the newest flags is asked for the older ones, and serves" *
+            doctest::skip(tests::io_uring_refusal() != 0)) {
     on_both([](run_options options) {
       other_kernel k(&refuse_deferred_work);
       options.kernel = &k;
@@ -292,7 +294,8 @@ TEST_SUITE("io/linux_queue") {
     CHECK(contains(e.what, "Linux 5.19 is needed"));
   }
 
-  TEST_CASE("a ring that lacks what weft needs is closed, and the kernel said to be too old") {
+  TEST_CASE("a ring that lacks what weft needs is closed, and the kernel said to be too old" *
+            doctest::skip(tests::io_uring_refusal() != 0)) {
     const start_error e = error_of_start(&lack_features, 0);
     CHECK(e.code == EINVAL);
     CHECK(contains(e.what, "Linux 5.19 is needed"));
