@@ -22,7 +22,8 @@ PLAIN = ("bash", "basename", "cat", "cp", "cut", "dirname", "env", "find", "mkdi
 TOOLS = {"ninja-build": "ninja", "meson": "meson", "pkg-config": "pkg-config", "python3": "python3"}
 LIBRARIES = {"liburing-dev": "pc.liburing", "libfmt-dev": "pc.fmt"}
 SAMPLES = {"libcli11-dev": "pc.CLI11", "libssl-dev": "pc.libcrypto", "libpng-dev": "pc.libpng"}
-OTHERS = {"libbenchmark-dev": "pc.benchmark", "libtbb-dev": "pc.tbb"}
+OTHERS = {"libseccomp-dev": "pc.libseccomp", "libbenchmark-dev": "pc.benchmark",
+          "libtbb-dev": "pc.tbb"}
 LINT = {"clang-format-19": "clang-format-19", "clang-tidy-19": "clang-tidy-19"}
 COMPILERS = {"g++": "g++", "clang-19": "clang++-19"}
 EVERYTHING = {**TOOLS, **LIBRARIES, **SAMPLES, **OTHERS}

@@ -64,9 +64,9 @@ bool forbid_io_uring(int error) noexcept {
 }
 
 /// Runs a task, and says on standard error what run threw. 0 when it threw a system_error.
-int say_what_run_throws(unsigned workers) {
+int say_what_run_throws(const run_options& options) {
   try {
-    (void)run({.workers = workers}, number(1));
+    (void)run(options, number(1));
   } catch (const std::system_error& e) {
     std::fprintf(stderr, "%s [%d]\n", e.what(), e.code().value());
     return 0;
@@ -202,7 +202,7 @@ TEST_SUITE("sched/run") {
     CHECK(available_cores() >= 1);
   }
 
-  TEST_CASE("where io_uring is forbidden run says which call failed and why that may be") {
+  TEST_CASE("where io_uring alone is wanted and forbidden run says which call failed and why") {
     struct known {
       int error;
       const char* cause;
@@ -211,8 +211,10 @@ TEST_SUITE("sched/run") {
                           known{ENOMEM, "RLIMIT_MEMLOCK"}, known{EINVAL, "too old"}}) {
       for (const unsigned workers : {1u, 2u}) {
         CAPTURE(workers);
-        const auto end = in_child(
-            [k, workers] { return forbid_io_uring(k.error) ? say_what_run_throws(workers) : 2; });
+        const auto end = in_child([k, workers] {
+          const run_options options{.workers = workers, .kernel = &uring_kernel()};
+          return forbid_io_uring(k.error) ? say_what_run_throws(options) : 2;
+        });
         INFO(end.said);
         CHECK(end.exited_with(0));
         CHECK(end.said.find("io_uring_setup") != std::string::npos);
@@ -228,7 +230,7 @@ TEST_SUITE("sched/run") {
       const auto end = in_child([workers] {
         const rlimit few{3, 3};
         if (setrlimit(RLIMIT_NOFILE, &few) != 0) return 2;
-        return say_what_run_throws(workers);
+        return say_what_run_throws({.workers = workers});
       });
       INFO(end.said);
       CHECK(end.exited_with(0));
