@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Whichever kernel the environment asks for, run_options::kernel wins. How the environment and a
-// refusal decide is seen from outside the process: tests/refused/.
+// Whichever kernel the environment asks for, run_options::kernel wins. What a refusal decides is
+// seen from outside the process: tests/refused/.
 #include "support/both_schedulers.hpp"
+#include "support/dying_words.hpp"
 #include "support/io_uring_refusal.hpp"
 #include "support/kernel_descriptors.hpp"
 #include "weft/io/kernel/kernel.hpp"
@@ -14,6 +15,8 @@
 #include <string>
 #include <tuple>
 #include <utility>
+
+#include <unistd.h>
 
 using namespace weft;
 using tests::kernel_by_descriptors;
@@ -63,6 +66,19 @@ TEST_SUITE("io/kernel_choice") {
       CHECK(run(options, kernel_taken()) == "hello by " + kernel);
       CHECK(run(options, kernel_of_a_task()) == &system_kernel());
     });
+  }
+
+  TEST_CASE("where the environment names nothing io_uring is taken, unless it is refused") {
+    const auto end = tests::in_child([] {
+      ::unsetenv("WEFT_KERNEL");  // which this process may have asked for already
+      ::dup2(STDERR_FILENO, STDOUT_FILENO);
+      ::execl("/proc/self/exe", "io_tests", "--no-colors",
+              "--test-case=a run that asks for nothing is on what the environment names", nullptr);
+      return 2;
+    });
+    INFO(end.said);
+    CHECK(end.exited_with(0));
+    CHECK(end.said.find("1 passed") != std::string::npos);
   }
 
   TEST_CASE("a loop on epoll beside a loop on io_uring: each has its own" *
