@@ -25,7 +25,7 @@ using id = raw_queue::id;
 constexpr int group = 7;
 
 /// Buffers of 16 bytes for the kernel to choose from, numbered from `first`.
-template <int Count>
+template <std::size_t Count>
 struct buffer_group {
   std::array<std::array<char, 16>, Count> memory{};
   int first = 0;

@@ -251,7 +251,7 @@ TEST_SUITE("io/kernel_sockets") {
       closed.close();
       char byte = 0;
       sockaddr_in address = loopback(1);
-      for (const auto [fd, error] : {std::pair{number, -EBADF}, std::pair{-1, -EBADF},
+      for (const auto& [fd, error] : {std::pair{number, -EBADF}, std::pair{-1, -EBADF},
                                      std::pair{int{pipe.near}, -ENOTSOCK}}) {
         CAPTURE(fd);
         CHECK(q.run(io_uring_prep_recv, fd, &byte, 1, 0) == error);
