@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -350,25 +349,6 @@ TEST_SUITE("io/kernel_files") {
       CHECK(q.run(io_uring_prep_openat2, inner, "none", &how) == -ENOENT);
       how.resolve = 1u << 30;
       CHECK(q.run(io_uring_prep_openat2, inner, "f", &how) == -EINVAL);
-    });
-  }
-
-  TEST_CASE("paths are read when their operation is handed over") {
-    on_each_kernel([](kernel& k) {
-      const temporary_directory d;
-      write_file(d / "f", "abc");
-      raw_queue q(k);
-      auto path = std::make_unique<std::string>(d / "f");
-      open_how how{.flags = O_RDONLY, .mode = 0, .resolve = 0};
-      const id first_open = q.start(io_uring_prep_openat, AT_FDCWD, path->c_str(), O_RDONLY, 0);
-      const id second_open = q.start(io_uring_prep_openat2, AT_FDCWD, path->c_str(), &how);
-      q.enter(false);
-      path->assign(path->size(), '/');
-      how.flags = O_PATH;
-      const owned_fd one(q.result(first_open));
-      const owned_fd two(q.result(second_open));
-      CHECK(take(one, 8) == "abc");
-      CHECK(take(two, 8) == "abc");
     });
   }
 

@@ -31,9 +31,9 @@ namespace {
 using id = raw_queue::id;
 
 /// The ways a descriptor goes.
-enum class closing { by_operation, by_another_queue, by_kernel, plainly };
+enum class closing { by_operation, by_another_queue, by_kernel };
 constexpr std::array every_closing{closing::by_operation, closing::by_another_queue,
-                                   closing::by_kernel, closing::plainly};
+                                   closing::by_kernel};
 
 void close_by(closing way, owned_fd& fd, raw_queue& q, raw_queue& other) {
   const int number = fd.release();
@@ -46,9 +46,6 @@ void close_by(closing way, owned_fd& fd, raw_queue& q, raw_queue& other) {
     break;
   case closing::by_kernel:
     CHECK(q.used().close(number) == 0);
-    break;
-  case closing::plainly:
-    CHECK(::close(number) == 0);
     break;
   }
 }
@@ -125,6 +122,7 @@ TEST_SUITE("io/kernel_numbers") {
           CHECK(std::string(buffer.data(), 3) == "new");
           CHECK(one.waits(one.start(io_uring_prep_recv, number, buffer.data(), 8, 0)));
           CHECK(one.end_all());
+          close_by(way, fresh.near, one, two);
         }
       }
     });
@@ -146,9 +144,10 @@ TEST_SUITE("io/kernel_numbers") {
           CHECK(q.cancel(stuck) == 0);
           CHECK(q.result(stuck) == -ECANCELED);
           close_by(way, pair.near, q, other);
-          const fd_pair fresh = unix_pair();
+          fd_pair fresh = unix_pair();
           CHECK(q.run(io_uring_prep_send, fresh.near, "hello", 5, 0) == 5);
           CHECK(take(fresh.far, 8) == "hello");
+          close_by(way, fresh.near, q, other);
         }
       }
     });
@@ -208,7 +207,7 @@ TEST_SUITE("io/kernel_numbers") {
           fd_pair old = unix_pair();
           const int number = old.near;
           receive_waiting(q, old, "old");
-          const owned_fd kept(::fcntl(old.near, F_DUPFD_CLOEXEC, 0));
+          owned_fd kept(::fcntl(old.near, F_DUPFD_CLOEXEC, 0));
           close_by(way, old.near, q, other);
           fd_pair fresh = unix_pair();
           move_near_end(fresh, number);
@@ -230,7 +229,27 @@ TEST_SUITE("io/kernel_numbers") {
           char rest[32];
           CHECK(q.run(io_uring_prep_recv, kept, rest, sizeof rest, 0) == 15);
           CHECK(q.run(io_uring_prep_recv, kept, rest, sizeof rest, 0) == 0);
+          close_by(way, kept, q, other);
+          close_by(way, fresh.near, q, other);
         }
+      }
+    });
+  }
+
+  TEST_CASE("a number that was closed plainly may be used again, too, for reads and polls") {
+    // A socket that is received from belongs to the kernel: it is closed through that.
+    on_each_kernel([](kernel& k) {
+      raw_queue q(k);
+      std::array<char, 8> buffer{};
+      for (int i = 0; i < repetitions(60, 3'000); ++i) {
+        const fd_pair pair = i % 3 == 0 ? pipe_pair() : i % 3 == 1 ? unix_pair() : tcp_pair();
+        const id polling = q.start(io_uring_prep_poll_add, pair.near, POLLIN);
+        const id reading = q.start(io_uring_prep_read, pair.near, buffer.data(), 2, 0);
+        CHECK(q.waits(polling));
+        CHECK(q.waits(reading));
+        put(pair.far, "abc");  // and one of them is never read
+        CHECK(q.result(polling) == POLLIN);
+        CHECK(q.result(reading) == 2);
       }
     });
   }
@@ -257,8 +276,7 @@ TEST_SUITE("io/kernel_numbers") {
     on_each_kernel([](kernel& k) {
       raw_queue q(k);
       raw_queue other(k);
-      for (const closing way :
-           {closing::by_operation, closing::by_another_queue, closing::by_kernel}) {
+      for (const closing way : every_closing) {
         CAPTURE(way);
         for (const make_pair make : {&unix_pair, &tcp_pair}) {
           fd_pair pair = make();
@@ -279,8 +297,7 @@ TEST_SUITE("io/kernel_numbers") {
     on_each_kernel([](kernel& k) {
       raw_queue q(k);
       raw_queue other(k);
-      for (const closing way :
-           {closing::by_operation, closing::by_another_queue, closing::by_kernel}) {
+      for (const closing way : every_closing) {
         CAPTURE(way);
         owned_fd listener = tcp_listener();
         owned_fd counter = event_counter();

@@ -252,7 +252,7 @@ TEST_SUITE("io/kernel_sockets") {
       char byte = 0;
       sockaddr_in address = loopback(1);
       for (const auto& [fd, error] : {std::pair{number, -EBADF}, std::pair{-1, -EBADF},
-                                     std::pair{int{pipe.near}, -ENOTSOCK}}) {
+                                      std::pair{int{pipe.near}, -ENOTSOCK}}) {
         CAPTURE(fd);
         CHECK(q.run(io_uring_prep_recv, fd, &byte, 1, 0) == error);
         CHECK(q.run(io_uring_prep_send, fd, &byte, 1, 0) == error);
@@ -704,7 +704,7 @@ TEST_SUITE("io/kernel_sockets") {
           if (__builtin_popcount(order) != writes) continue;
           CAPTURE(room);
           CAPTURE(order);
-          const fd_pair pair = make();
+          fd_pair pair = make();
           std::array<char, 64> buffer{};
           std::string got;
           id receiving = 0;
@@ -743,6 +743,7 @@ TEST_SUITE("io/kernel_sockets") {
           }
           CHECK(got == "abcdefgh");
           CHECK(q.count_running() == 0);
+          CHECK(k.close(pair.near.release()) == 0);
         }
       }
     });
