@@ -17,10 +17,18 @@ namespace {
 // Completions that a multishot operation gives before others have their turn.
 constexpr int steps_max = 16;
 
+// What a poll hears of without having asked for it.
+constexpr std::uint32_t always_told = POLLERR | POLLHUP | POLLRDHUP;
+
 /// Of TCP: whether nothing was left behind by a receive that got `res` bytes.
 bool says_empty(const io_uring_sqe& sqe, int res) noexcept {
   return sqe.opcode == IORING_OP_RECV && res > 0 && static_cast<unsigned>(res) < sqe.len &&
          (sqe.msg_flags & MSG_PEEK) == 0;
+}
+
+bool has_something(int fd) noexcept {
+  pollfd asked{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&asked, 1, 0) != 0;
 }
 
 }  // namespace
@@ -45,7 +53,7 @@ void epoll_queue::advance(pending_entry& e) noexcept {
 /// False when it goes on waiting.
 bool epoll_queue::continue_on_edge(pending_entry& e, watched& w, std::uint32_t events) noexcept {
   if (e.sqe->opcode == IORING_OP_POLL_ADD) {
-    const std::uint32_t seen = events & (e.sqe->poll32_events | POLLERR | POLLHUP);
+    const std::uint32_t seen = events & (e.sqe->poll32_events | always_told);
     if (seen == 0) return false;
     e.res = static_cast<int>(seen);
     if (!is_multishot(*e.sqe)) {
@@ -88,7 +96,9 @@ epoll_queue::progress epoll_queue::try_it(pending_entry& e, watched& w) noexcept
 epoll_queue::progress epoll_queue::poll(pending_entry& e) noexcept {
   if (is_multishot(*e.sqe))
     return progress::blocked;  // epoll's first edge is what there is already
-  pollfd asked{.fd = e.sqe->fd, .events = static_cast<short>(e.sqe->poll32_events), .revents = 0};
+  pollfd asked{.fd = e.sqe->fd,
+               .events = static_cast<short>(e.sqe->poll32_events | always_told),
+               .revents = 0};
   if (::poll(&asked, 1, 0) <= 0) return progress::blocked;
   e.res = (asked.revents & POLLNVAL) != 0 ? -EBADF : asked.revents;
   return progress::done;
@@ -114,6 +124,11 @@ epoll_queue::progress epoll_queue::call(pending_entry& e, watched& w) noexcept {
     io_uring_sqe filled;
     const bool selects = (e.sqe->flags & IOSQE_BUFFER_SELECT) != 0;
     if (selects && !select_buffer(e, filled)) {
+      // Whoever has had buffers is told when there is something for the next one.
+      if (steps != 0 && !has_something(e.sqe->fd)) {
+        ready = w.over = false;  // W1
+        return progress::blocked;
+      }
       e.res = -ENOBUFS;
       return progress::done;
     }
