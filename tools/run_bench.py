@@ -37,7 +37,11 @@ FLOORS = [
     ("sched/fork_join_fib n:30 scheduler:loop workers:1", "tbb_parallel_invoke", "time", 1),
     ("sched/fork_join_fib n:30 scheduler:pool workers:1", "tbb_task_group", "time", 1),
     ("sched/fork_join_fib n:30 scheduler:pool workers:1", "tbb_parallel_invoke", "time", 1),
-    ("io/tcp_ping_pong connections:50", "raw_liburing", "server_cpu", 0.85),
+    ("io/tcp_ping_pong kernel:uring connections:50", "raw_liburing", "server_cpu", 0.85),
+    ("io/tcp_ping_pong kernel:epoll connections:50", "epoll_loop", "server_cpu", 1 / 1.10),
+    ("io/tcp_ping_pong kernel:epoll connections:1000", "epoll_loop", "server_cpu", 1 / 1.10),
+    ("io/tcp_ping_pong kernel:epoll connections:50", "asio", "server_cpu", 1),
+    ("io/tcp_ping_pong kernel:epoll connections:1000", "asio", "server_cpu", 1),
 ]
 # What Google Benchmark appends to a name.
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "bench/support/echo_load.hpp"
 
+#include "bench/support/loopback.hpp"
+
 #include <stdexcept>
 #include <system_error>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace bench {
@@ -16,23 +15,10 @@ namespace {
 /// What a failed send is known by; one that succeeds tells nothing.
 constexpr std::uint64_t failed_send = UINT64_MAX;
 
-owned_fd connected(std::uint16_t port) {
-  owned_fd socket(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  checked(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address),
-          "connect");
-  const int on = 1;
-  checked(::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "setsockopt");
-  return socket;
-}
-
 }  // namespace
 
-echo_load::echo_load(std::uint16_t port) : ring_(128), connections_(connections) {
-  static_assert(2 * connections <= 128, "every connection may queue a send and a receive");
+echo_load::echo_load(std::uint16_t port, std::size_t connections)
+    : ring_(static_cast<unsigned>(2 * connections)), connections_(connections) {
   for (connection& c : connections_) c.socket = connected(port);
   for (std::size_t i = 0; i < connections; ++i) send_next(i);
 }
@@ -55,23 +41,22 @@ void echo_load::check_echo(std::size_t index, int bytes) {
     throw std::runtime_error("echo_load: the server has closed a connection");
   const connection& c = connections_[index];
   if (c.received != c.sent) ++wrong_;
+  ++done_;
 }
 
 void echo_load::run(std::size_t echoes) {
-  for (std::size_t seen = 0; seen < echoes;)
-    ring_.turn([&](std::uint64_t index, int bytes) {
+  wanted_ += echoes;
+  while (done_ < wanted_)
+    ring_.turn([this](std::uint64_t index, int bytes) {
       check_echo(index, bytes);
       send_next(index);
-      ++seen;
     });
 }
 
 void echo_load::finish() {
-  for (std::size_t seen = 0; seen < connections;)
-    ring_.turn([&](std::uint64_t index, int bytes) {
-      check_echo(index, bytes);
-      ++seen;
-    });
+  const std::size_t all = done_ + connections_.size();
+  while (done_ < all)
+    ring_.turn([this](std::uint64_t index, int bytes) { check_echo(index, bytes); });
 }
 
 }  // namespace bench

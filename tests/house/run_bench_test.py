@@ -52,10 +52,17 @@ GOOD = {
     "sched/fork_join_fib/weft/n:30/scheduler:pool/workers:1": (100, {}),
     "sched/fork_join_fib/tbb_task_group/n:30/workers:1": (200, {}),
     "sched/fork_join_fib/tbb_parallel_invoke/n:30/workers:1": (210, {}),
-    "io/tcp_ping_pong/weft/connections:50": (1000, {"server_cpu": 600, "per_item": 500}),
+    "io/tcp_ping_pong/weft/kernel:uring/connections:50": (
+        1000, {"server_cpu": 600, "per_item": 500}),
+    "io/tcp_ping_pong/weft/kernel:epoll/connections:50": (1100, {"server_cpu": 650}),
+    "io/tcp_ping_pong/weft/kernel:epoll/connections:1000": (1100, {"server_cpu": 700}),
     "io/tcp_ping_pong/raw_liburing/connections:50": (900, {"server_cpu": 590, "per_item": 450}),
+    "io/tcp_ping_pong/epoll_loop/connections:50": (1000, {"server_cpu": 600}),
+    "io/tcp_ping_pong/epoll_loop/connections:1000": (1000, {"server_cpu": 640}),
+    "io/tcp_ping_pong/asio/connections:50": (1000, {"server_cpu": 660}),
+    "io/tcp_ping_pong/asio/connections:1000": (1000, {"server_cpu": 710}),
 }
-FLOORS = 7
+FLOORS = 11
 
 
 class programs:
@@ -108,7 +115,8 @@ def floors_that_are_met(new):
 def floors_that_are_missed(new):
     code, lines, _ = new(**{
         "runtime/task_await/weft": (26, {}),
-        "io/tcp_ping_pong/weft/connections:50": (1000, {"server_cpu": 700, "per_item": 500}),
+        "io/tcp_ping_pong/weft/kernel:uring/connections:50": (
+            1000, {"server_cpu": 700, "per_item": 500}),
     }).measure()
     missed = starting(lines, "floor MISSED")
     assert len(missed) == 2 and "task_await" in missed[0], missed
@@ -142,7 +150,8 @@ def a_floor_that_nobody_measures(new):
 
     code, lines, _ = new(**{"io/tcp_ping_pong/raw_liburing/connections:50": (900, {})}).measure()
     assert code == 1 and starting(lines, *COMPLAINTS) == [
-        "NOT MEASURED: the floor of io/tcp_ping_pong connections:50 server_cpu x raw_liburing"]
+        "NOT MEASURED: the floor of io/tcp_ping_pong kernel:uring connections:50 server_cpu "
+        "x raw_liburing"]
 
 
 def a_benchmark_that_gives_no_result(new):
