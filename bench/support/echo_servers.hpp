@@ -11,7 +11,7 @@
 
 namespace bench {
 
-/// What one receive can take.
+/// What one receive can take. Each connection has its own, as where an answer has to wait.
 using echo_buffer = std::array<char, 4096>;
 
 /// liburing: one receive and one send at a time on each connection, a system call per batch.
