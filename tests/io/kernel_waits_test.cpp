@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -419,6 +420,26 @@ TEST_SUITE("io/kernel_waits") {
           CHECK(q.run(io_uring_prep_recv, pair.near, &byte, 1, 0) == 1);
         }
       }
+    });
+  }
+
+  TEST_CASE("a send that waits for a peer that has ended its side can be cancelled after a sleep") {
+    // io_uring tries such a send again and again, then has a thread of its own wait. Until then,
+    // which one sleep is enough for, a cancel finds nothing.
+    on_each_kernel([](kernel& k) {
+      const fd_pair pair = unix_pair();
+      const std::string piece(64 * 1024, 'f');
+      while (::send(pair.near, piece.data(), piece.size(), MSG_DONTWAIT) > 0) {}
+      raw_queue q(k);
+      const id sending = q.start(io_uring_prep_send, pair.near, "x", 1, MSG_NOSIGNAL);
+      CHECK(q.waits(sending));
+      REQUIRE(::shutdown(pair.far, SHUT_WR) == 0);
+      const std::int64_t deadline = k.now() + 5 * ms;
+      while (k.now() < deadline) q.enter(true, deadline);
+      const int cancelled = q.cancel(sending);
+      CHECK((cancelled == 0 || cancelled == -EALREADY));
+      const int res = q.result(sending);
+      CHECK((res == -ECANCELED || res == -EINTR));
     });
   }
 

@@ -62,6 +62,12 @@ void write_far(const fd_pair& pair, std::string_view text) {
   if (n > 0) until_unread(pair.near, before + static_cast<int>(n));
 }
 
+std::string quoted(std::string_view bytes) {
+  std::string text(" \"");
+  for (const char c : bytes) text += c < ' ' ? static_cast<char>('0' + c % 8) : c;  // of a counter
+  return text + '"';
+}
+
 std::vector<history_event> without_repetitions(const std::vector<history_event>& events) {
   std::vector<history_event> once;
   for (const history_event& e : events) {
@@ -72,7 +78,8 @@ std::vector<history_event> without_repetitions(const std::vector<history_event>&
 
 }  // namespace
 
-kernel_world::kernel_world(kernel& k, const history* guide) : kernel_(k), guide_(guide) {
+kernel_world::kernel_world(kernel& k, const history* guide, std::int64_t patience)
+    : kernel_(k), guide_(guide), patience_(patience) {
   at_ = owned_fd(::open(directory_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   file_ = owned_fd(::openat(at_, "a", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   REQUIRE(file_ >= 0);
@@ -120,7 +127,7 @@ template <class... Parameters>
 void kernel_world::finish(operation& op, void (*prepare)(io_uring_sqe*, Parameters...),
                           std::type_identity_t<Parameters>... arguments) {
   const raw_queue::id id = start(op, prepare, arguments...).id;
-  const std::int64_t deadline = kernel_.now() + raw_queue::patience_ns / 4;
+  const std::int64_t deadline = kernel_.now() + patience_;
   look();
   while (waiting_.count(id) != 0 && kernel_.now() < deadline) {
     queue_->enter(true, deadline);
@@ -141,6 +148,11 @@ bool kernel_world::waits(const void* on) const {
 bool kernel_world::receiving(const void* on) const {
   return std::any_of(waiting_.begin(), waiting_.end(), [on](const auto& entry) {
     return entry.second->on == on && entry.second->receives;
+  });
+}
+bool kernel_world::polled(const void* on) const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [on](const auto& entry) {
+    return entry.second->on == on && entry.second->polls;
   });
 }
 bool kernel_world::sending(const void* on) const {
@@ -166,6 +178,17 @@ void kernel_world::look() {
       if (!c.more()) waiting_.erase(id);
     }
   }
+  if (taken_.size() == buffers) end_receives_on();
+}
+
+/// Nothing is left for them to receive into: some notice that at once, some with the next bytes.
+void kernel_world::end_receives_on() {
+  for (const auto& [id, op] : waiting_) {
+    if (!op->receives_on || op->ends) continue;
+    op->ends = true;
+    (void)queue_->cancel(id);
+    return look();
+  }
 }
 
 bool kernel_world::guided(int step) const {
@@ -185,7 +208,7 @@ bool kernel_world::guided(int step) const {
 
 void kernel_world::look_until(int step) {
   look();
-  const std::int64_t deadline = kernel_.now() + raw_queue::patience_ns / 10;
+  const std::int64_t deadline = kernel_.now() + patience_;
   while (!guided(step) && kernel_.now() < deadline) {
     queue_->enter(true, deadline);
     look();
@@ -196,7 +219,13 @@ void kernel_world::look_until(int step) {
 void kernel_world::note(operation& op, const completion& c) {
   std::string text(op.polls_on ? "P" : "");
   const auto size = static_cast<std::size_t>(std::max(c.res, 0));
-  if (op.form == shape::descriptor && c.res >= 0) {
+  const bool none_left = op.receives_on && taken_.size() == buffers;
+  if (none_left && (c.res == -ENOBUFS || c.res == -ECANCELED)) {
+    text += "no buffer is left";
+  } else if (op.polls && c.res > 0) {
+    // Whether an error is still there depends on who hears of it first: a receive takes it away.
+    text += std::to_string(c.res & ~POLLERR);
+  } else if (op.form == shape::descriptor && c.res >= 0) {
     ::close(c.res);
     text += "a descriptor";
   } else if (op.form == shape::big_send && c.res > 0) {
@@ -204,12 +233,12 @@ void kernel_world::note(operation& op, const completion& c) {
   } else {
     text += std::to_string(c.res);
   }
-  if (op.form == shape::bytes) text += " \"" + std::string(op.buffer.data(), size) + "\"";
+  if (op.form == shape::bytes) text += quoted({op.buffer.data(), size});
   if (op.form == shape::size_of_file && c.res == 0)
     text += " size " + std::to_string(op.found.stx_size);
   if (c.has_buffer()) {
     REQUIRE(c.buffer() < buffers);
-    text += " in a buffer \"" + std::string(chosen_[c.buffer()].data(), size) + "\"";
+    text += " in a buffer" + quoted({chosen_[c.buffer()].data(), size});
     taken_.push_back(c.buffer());
   }
   if (c.more()) text += " and more";
@@ -265,7 +294,7 @@ bool kernel_world::perform(const program_step& s) {
 
 void kernel_world::perform_on_socket(const program_step& s, connection& c) {
   const std::size_t size = s.value % 20 + 1;
-  const bool can_receive = !receiving(&c);
+  const bool can_receive = !receiving(&c) && !polled(&c);
   const bool can_send = !sending(&c) && (!c.tcp || c.pair.far >= 0);
   switch (s.kind) {
   case step_kind::receive:
@@ -291,6 +320,7 @@ void kernel_world::perform_on_socket(const program_step& s, connection& c) {
     if (can_receive && c.tcp) {
       operation& op = made(s, &c, shape::chosen);
       op.receives = true;
+      op.receives_on = true;
       start(op, io_uring_prep_recv_multishot, c.pair.near, nullptr, 0, 0);
       choose_buffer();
     }
@@ -303,7 +333,7 @@ void kernel_world::perform_on_socket(const program_step& s, connection& c) {
     }
     return;
   case step_kind::send_much:
-    if (can_send && !c.tcp) {
+    if (can_send && !c.tcp && !c.peer_ended) {
       operation& op = made(s, &c, shape::big_send);
       op.sends = true;
       c.big = true;
@@ -314,7 +344,8 @@ void kernel_world::perform_on_socket(const program_step& s, connection& c) {
     if (c.pair.far >= 0) write_far(c.pair, std::string_view(small_).substr(s.value / 8, size * 2));
     return;
   case step_kind::peer_ends:
-    if (c.pair.far < 0) return;
+    if (c.pair.far < 0 || sending(&c)) return;
+    c.peer_ended = true;
     (void)::shutdown(c.pair.far, SHUT_WR);
     until(c.pair.near, POLLRDHUP);
     return;
@@ -329,7 +360,7 @@ void kernel_world::perform_on_socket(const program_step& s, connection& c) {
       const std::size_t before = c.received;
       drain(c);
       look();
-      if (c.received != before || (sending(&c) && !guided(step_))) quiet = 0;
+      if (c.received != before) quiet = -1;
     }
     return;
   case step_kind::shutdown:
@@ -353,7 +384,7 @@ void kernel_world::perform_on_pipe(const program_step& s) {
   const std::uint64_t offset = s.slot == 0 ? 0 : UINT64_MAX;
   switch (s.kind) {
   case step_kind::pipe_read:
-    if (!receiving(&pipe_)) {
+    if (!receiving(&pipe_) && !polled(&pipe_)) {
       operation& op = made(s, &pipe_, shape::bytes);
       op.receives = true;
       start(op, io_uring_prep_read, pipe_.near, op.buffer.data(), size, offset);
@@ -376,7 +407,7 @@ void kernel_world::perform_on_pipe(const program_step& s) {
       renew_pipe();
     return;
   case step_kind::counter_read:
-    if (!receiving(&counter_)) {
+    if (!receiving(&counter_) && !polled(&counter_)) {
       operation& op = made(s, &counter_, shape::bytes);
       op.receives = true;
       start(op, io_uring_prep_read, counter_, op.buffer.data(), 8, offset);
@@ -441,7 +472,9 @@ void kernel_world::perform_elsewhere(const program_step& s) {
       thing = s.value % 8 == 1 ? static_cast<const void*>(&pipe_) : &listener_;
       fd = s.value % 8 == 1 ? int{pipe_.near} : int{listener_};
     }
+    if (receiving(thing)) return;
     operation& op = made(s, thing, shape::plain);
+    op.polls = true;
     op.polls_on = on;
     start(op, on ? io_uring_prep_poll_multishot : io_uring_prep_poll_add, fd,
           s.value % 3 == 0 ? POLLIN | POLLRDHUP : POLLIN);
@@ -449,7 +482,7 @@ void kernel_world::perform_elsewhere(const program_step& s) {
   }
   case step_kind::accept:
   case step_kind::accept_on:
-    if (!receiving(&listener_)) {
+    if (!receiving(&listener_) && !polled(&listener_)) {
       operation& op = made(s, &listener_, shape::descriptor);
       op.receives = true;
       start(op, s.kind == step_kind::accept ? io_uring_prep_accept : io_uring_prep_multishot_accept,
@@ -468,10 +501,11 @@ void kernel_world::perform_elsewhere(const program_step& s) {
     return;
   }
   case step_kind::connect_nowhere: {
-    const owned_fd client = tcp_socket();
+    owned_fd client = tcp_socket();
     sockaddr_in nobody = address_of(bound_socket(SOCK_STREAM));
     finish(made(s, nullptr, shape::plain), io_uring_prep_connect, client, generic(nobody),
            sizeof nobody);
+    (void)kernel_.close(client.release());
     return;
   }
   case step_kind::timeout_short:

@@ -4,13 +4,18 @@
 // and leaves a history: of each operation what came of it, and at which step. Two kernels that run
 // the same program must leave the same history. So that they can, nothing that is a race is in it:
 //   - at most one operation receives, and one sends, on a socket or pipe: who of two gets the bytes
-//     is nobody's promise. Polls may stand beside them;
+//     is nobody's promise. Nor is it whether a poll beside a receive still sees the bytes;
 //   - what a helper thread may run (files, paths, connect, shutdown, close) is awaited in its step,
 //     so that a cancel meets what waits (0) or what is over (-ENOENT), and nothing that runs;
 //   - what a peer does has arrived before the queue is entered again;
 //   - a socket is closed when nothing waits on it;
 //   - how much of a big send fits, and which buffer of a group is chosen, is not compared; that no
 //     byte is lost is;
+//   - no send waits on a socket whose peer has ended its side: io_uring tries it again and again,
+//     and a cancel that comes in between finds nothing (-ENOENT) and ends nothing;
+//   - a receive that goes on is ended when it has taken the last buffer: whether that shows at once
+//     or with the next bytes is not promised;
+//   - descriptors that operations were started on are closed through the kernel, or after the queue;
 //   - a poll that goes on may tell of an event twice: repetitions are compared as one.
 // A program runs the second time with the first history for a guide: what came in a step then is
 // waited for in it, so that a slower kernel is no difference and a lost completion is one.
@@ -49,7 +54,11 @@ struct history {
 
 class kernel_world {
 public:
-  explicit kernel_world(kernel& k, const history* guide = nullptr);
+  static constexpr std::int64_t patience_ns = 3'000'000'000;
+
+  /// What the guide has in a step is waited for that long.
+  explicit kernel_world(kernel& k, const history* guide = nullptr,
+                        std::int64_t patience = patience_ns);
   history run(const program& p);
 
 private:
@@ -69,6 +78,9 @@ private:
     shape form = shape::plain;
     bool receives = false;
     bool sends = false;
+    bool receives_on = false;
+    bool ends = false;
+    bool polls = false;
     bool polls_on = false;
     std::array<char, room> buffer{};
     struct statx found{};
@@ -82,6 +94,7 @@ private:
     std::size_t received = 0;  // by the far end
     std::string text{};        // what that was, but for what is big
     bool big = false;
+    bool peer_ended = false;
   };
 
   void renew(connection& c, bool tcp);
@@ -103,10 +116,12 @@ private:
 
   bool waits(const void* on) const;
   bool receiving(const void* on) const;
+  bool polled(const void* on) const;
   bool sending(const void* on) const;
   operation* waiting_of(int step);
 
   void look();
+  void end_receives_on();
   void look_until(int step);
   bool guided(int step) const;
   void note(operation& op, const completion& c);
@@ -117,6 +132,7 @@ private:
 
   kernel& kernel_;
   const history* guide_;
+  std::int64_t patience_;
   history story_{};
   int step_ = 0;
   bool lost_ = false;
