@@ -36,8 +36,8 @@ namespace weft::tests {
   STEP(pipe_ends, 1, false)       \
   STEP(counter_read, 3, true)     \
   STEP(counter_write, 3, false)   \
-  STEP(poll, 5, true)             \
-  STEP(poll_on, 3, true)          \
+  STEP(poll, 5, false)            \
+  STEP(poll_on, 3, false)         \
   STEP(accept, 3, true)           \
   STEP(accept_on, 1, true)        \
   STEP(client_connects, 4, false) \

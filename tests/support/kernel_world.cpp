@@ -517,7 +517,8 @@ void kernel_world::perform_elsewhere(const program_step& s) {
   case step_kind::timeout_remove:
   case step_kind::cancel: {
     // An id that was, or is: of a step that never started anything it is one that will never be.
-    const operation* const target = waiting_of(s.target);
+    operation* const target = waiting_of(s.target);
+    if (target != nullptr && std::exchange(target->cancel_started, true)) return;
     const std::uint64_t id = target != nullptr ? target->id : UINT64_MAX - 2;
     if (s.kind == step_kind::cancel)
       start(made(s, nullptr, shape::plain), io_uring_prep_cancel64, id, 0);

@@ -7,6 +7,7 @@
 //     is nobody's promise. Nor is it whether a poll beside a receive still sees the bytes;
 //   - what a helper thread may run (files, paths, connect, shutdown, close) is awaited in its step,
 //     so that a cancel meets what waits (0) or what is over (-ENOENT), and nothing that runs;
+//   - nothing is cancelled twice: whether the second one of a batch still finds it is not promised;
 //   - what a peer does has arrived before the queue is entered again;
 //   - a socket is closed when nothing waits on it;
 //   - how much of a big send fits, and which buffer of a group is chosen, is not compared; that no
@@ -80,6 +81,7 @@ private:
     bool sends = false;
     bool receives_on = false;
     bool ends = false;
+    bool cancel_started = false;
     bool polls = false;
     bool polls_on = false;
     std::array<char, room> buffer{};
