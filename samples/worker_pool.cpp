@@ -54,7 +54,7 @@ weft::task<> work(std::size_t me, weft::channel_receiver<job> jobs,
 }
 
 weft::task<> hand_out(std::uint64_t below, weft::channel_sender<job> jobs) {
-  constexpr std::uint64_t size = 10'000;
+  constexpr std::uint64_t size = 1'000;
   for (std::uint64_t from = 1; from < below; from += size) {
     const job range{.from = from, .to = std::min(from + size, below)};
     co_await jobs.send(range);

@@ -19,14 +19,14 @@ def check(workers, tasks, below, number, steps):
     assert done.returncode == 0 and done.stderr == "" and match, done
     assert (int(match[1]), int(match[2])) == (number, steps), done.stdout
     jobs = [int(count) for count in match[3].split()]
-    assert len(jobs) == tasks and sum(jobs) == -(-(below - 1) // 10_000), done.stdout
+    assert len(jobs) == tasks and sum(jobs) == -(-(below - 1) // 1_000), done.stdout
 
 
 def main():
     for workers in "1", "2":
         check(workers, 4, 1_000_000, 837799, 524)
         check(workers, 1, 100_000, 77031, 350)
-        check(workers, 100, 100_000, 77031, 350)  # more tasks than jobs
+        check(workers, 200, 100_000, 77031, 350)  # more tasks than jobs
         check(workers, 3, 2, 1, 0)
 
 
