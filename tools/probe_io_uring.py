@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Exits with 0 where this process may create an io_uring, else says what refused it and exits with
-77: as a test of meson's it is skipped then."""
+77: as a test of meson's it is skipped then. probe_io_uring.py PROGRAM ARG... becomes the program
+where it may, so that a test that needs io_uring is skipped where it is refused."""
 
 import ctypes
 import errno
@@ -23,6 +24,8 @@ def main():
     fd = libc.syscall(IO_URING_SETUP, 4, params)
     if fd >= 0:
         os.close(fd)
+        if len(sys.argv) > 1:
+            os.execv(sys.argv[1], sys.argv[1:])
         print("io_uring: available")
         return 0
     error = ctypes.get_errno()
