@@ -10,14 +10,29 @@
 //   A1: age_descriptor (release), close(2), the kernel's own lock around its table, who gets the
 //       number next -> age_of_descriptor (acquire): a new owner never finds the old age.
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace weft::detail {
 
+inline constexpr std::size_t descriptor_ages_max = 65'536;
+
+/// For the two functions below. Untouched pages of zeros cost nothing.
+extern std::array<std::atomic<std::uint32_t>, descriptor_ages_max> descriptor_ages;
+
 /// The number is about to be given back: nothing is in flight on it. Thread: any.
-void age_descriptor(int fd) noexcept;
+inline void age_descriptor(int fd) noexcept {
+  std::atomic<std::uint32_t>& age =
+      descriptor_ages[static_cast<unsigned>(fd) % descriptor_ages_max];
+  age.fetch_add(1, std::memory_order_release);  // sync: A1
+}
 
 /// Thread: any. Cost: a load.
-std::uint32_t age_of_descriptor(int fd) noexcept;
+inline std::uint32_t age_of_descriptor(int fd) noexcept {
+  const auto& age = descriptor_ages[static_cast<unsigned>(fd) % descriptor_ages_max];
+  return age.load(std::memory_order_acquire);  // sync: A1
+}
 
 }  // namespace weft::detail

@@ -88,6 +88,7 @@ bool selects_buffer(const io_uring_sqe& e) noexcept { return (e.flags & IOSQE_BU
 /// Multishot receives take the buffers that were provided, as they are.
 bool is_sound_receive(const io_uring_sqe& e) noexcept {
   if ((e.ioprio & ~(IORING_RECVSEND_POLL_FIRST | IORING_RECV_MULTISHOT)) != 0) return false;
+  if ((e.msg_flags & MSG_DONTWAIT) != 0) return !is_multishot(e) && !selects_buffer(e);
   return !is_multishot(e) || (selects_buffer(e) && e.len == 0 && (e.msg_flags & MSG_WAITALL) == 0);
 }
 
@@ -97,56 +98,64 @@ bool is_sound_timeout(const io_uring_sqe& e) noexcept {
   return e.off == 0 && e.len == 1 && (e.timeout_flags & ~known) == 0;
 }
 
+/// A sound operation on a socket.
+call_kind socket_kind(const io_uring_sqe& e) noexcept {
+  const unsigned flags = e.opcode != IORING_OP_ACCEPT ? e.msg_flags : 0;
+  const bool until_all = (flags & MSG_WAITALL) != 0;
+  if ((flags & MSG_DONTWAIT) != 0) return call_kind::itself;
+  return is_multishot(e) || selects_buffer(e) || until_all ? call_kind::socket : call_kind::plain;
+}
+
 call_kind only_if(bool sound, call_kind kind) noexcept { return sound ? kind : call_kind::unknown; }
 
 }  // namespace
 
-call_kind kind_of(const io_uring_sqe& e) noexcept {
+call_kind call_kind_of(const io_uring_sqe& e) noexcept {
   if ((e.flags & refused_flags) != 0) return call_kind::unknown;
-  const bool plain = !selects_buffer(e);
+  const bool own_buffer = !selects_buffer(e);
   switch (e.opcode) {
   case IORING_OP_NOP:
   case IORING_OP_PROVIDE_BUFFERS:
   case IORING_OP_REMOVE_BUFFERS:
   case IORING_OP_SHUTDOWN:
-    return only_if(plain, call_kind::itself);
+    return only_if(own_buffer, call_kind::itself);
   case IORING_OP_ASYNC_CANCEL:
-    return only_if(plain && e.cancel_flags == 0, call_kind::itself);
+    return only_if(own_buffer && e.cancel_flags == 0, call_kind::itself);
   case IORING_OP_TIMEOUT_REMOVE:
-    return only_if(plain && e.timeout_flags == 0, call_kind::itself);
+    return only_if(own_buffer && e.timeout_flags == 0, call_kind::itself);
   case IORING_OP_POLL_REMOVE:
-    return only_if(plain && e.len == 0, call_kind::itself);
+    return only_if(own_buffer && e.len == 0, call_kind::itself);
   case IORING_OP_TIMEOUT:
-    return only_if(plain && is_sound_timeout(e), call_kind::timeout);
+    return only_if(own_buffer && is_sound_timeout(e), call_kind::timeout);
   case IORING_OP_POLL_ADD:
-    return only_if(plain && (e.len & ~IORING_POLL_ADD_MULTI) == 0, call_kind::poll);
+    return only_if(own_buffer && (e.len & ~IORING_POLL_ADD_MULTI) == 0, call_kind::poll);
   case IORING_OP_RECV:
-    return only_if(is_sound_receive(e), call_kind::socket);
+    return only_if(is_sound_receive(e), socket_kind(e));
   case IORING_OP_SEND:
   case IORING_OP_SENDMSG:
   case IORING_OP_RECVMSG:
-    return only_if(plain && (e.ioprio & ~IORING_RECVSEND_POLL_FIRST) == 0, call_kind::socket);
+    return only_if(own_buffer && (e.ioprio & ~IORING_RECVSEND_POLL_FIRST) == 0, socket_kind(e));
   case IORING_OP_ACCEPT:
-    return only_if(plain && (e.ioprio & ~IORING_ACCEPT_MULTISHOT) == 0 && e.file_index == 0,
-                   call_kind::socket);
+    return only_if(own_buffer && (e.ioprio & ~IORING_ACCEPT_MULTISHOT) == 0 && e.file_index == 0,
+                   socket_kind(e));
   case IORING_OP_CONNECT:
-    return only_if(plain, call_kind::connect);
+    return only_if(own_buffer, call_kind::connect);
   case IORING_OP_READ:
     return only_if(e.rw_flags == 0, call_kind::transfer);
   case IORING_OP_WRITE:
-    return only_if(plain && e.rw_flags == 0, call_kind::transfer);
+    return only_if(own_buffer && e.rw_flags == 0, call_kind::transfer);
   case IORING_OP_CLOSE:
-    return only_if(plain && e.file_index == 0, call_kind::close);
+    return only_if(own_buffer && e.file_index == 0, call_kind::close);
   case IORING_OP_OPENAT:
   case IORING_OP_OPENAT2:
-    return only_if(plain && e.file_index == 0, call_kind::helper);
+    return only_if(own_buffer && e.file_index == 0, call_kind::helper);
   case IORING_OP_FSYNC:
-    return only_if(plain && e.off == 0 && e.len == 0, call_kind::helper);
+    return only_if(own_buffer && e.off == 0 && e.len == 0, call_kind::helper);
   case IORING_OP_STATX:
   case IORING_OP_UNLINKAT:
   case IORING_OP_RENAMEAT:
   case IORING_OP_MKDIRAT:
-    return only_if(plain, call_kind::helper);
+    return only_if(own_buffer, call_kind::helper);
   default:
     return call_kind::unknown;
   }

@@ -17,7 +17,8 @@ enum class call_kind : unsigned char {
   itself,    // by the queue: nothing waits
   timeout,   // by the queue, when its time has come
   poll,      // by the queue, when epoll says so
-  socket,    // tried at once, then when the socket is ready
+  plain,     // of a socket: tried at once, then when the socket is ready; one call does it all
+  socket,    // the same in several steps: multishot, into provided buffers, or until all is moved
   connect,   // begun at once, ended when the socket is ready
   transfer,  // tried at once, then when it is ready, or by a helper where nothing tells when
   close,     // at once where it can't block, else by a helper
@@ -25,7 +26,7 @@ enum class call_kind : unsigned char {
 };
 
 /// Unknown, too, when it has flags that the emulated kernel does not know.
-call_kind kind_of(const io_uring_sqe& entry) noexcept;
+call_kind call_kind_of(const io_uring_sqe& entry) noexcept;
 
 /// Whether it waits for room, rather than for something to come.
 bool waits_to_write(const io_uring_sqe& entry) noexcept;

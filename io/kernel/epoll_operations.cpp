@@ -35,59 +35,52 @@ bool has_something(int fd) noexcept {
 
 // --- Operations ----------------------------------------------------------------------------------
 
-void epoll_queue::advance(pending_entry& e) noexcept {
-  watched& w = *descriptors_.known(e.sqe->fd);
-  switch (try_it(e, w)) {
-  case progress::done:
-    return finish(e, e.res);
-  case progress::blocked:
-    return wait_for(e, w);
-  case progress::gives_way:
-    e.state = entry_state::again;
-    return again_.push(e);
-  case progress::needs_helper:
-    return send_to_helper(e);
-  }
+/// Goes on with an entry that is in no list.
+void epoll_queue::advance(pending_entry& e, watched& w) noexcept {
+  const progress p = try_it(e, w);
+  if (p == progress::blocked) return wait_for(e, w);
+  settle(e, p);
 }
 
-/// False when it goes on waiting.
-bool epoll_queue::continue_on_edge(pending_entry& e, watched& w, std::uint32_t events) noexcept {
-  if (e.sqe->opcode == IORING_OP_POLL_ADD) {
-    const std::uint32_t seen = events & (e.sqe->poll32_events | always_told);
-    if (seen == 0) return false;
-    e.res = static_cast<int>(seen);
-    if (!is_multishot(*e.sqe)) {
-      finish(e, e.res);
-      return true;
-    }
-    if (has_room()) {
-      memory_.push_completion(e.sqe->user_data, e.res, IORING_CQE_F_MORE);
-      return false;
-    }
-    e.state = entry_state::again;  // it asks anew, and is told
-    again_.push(e);
-    return true;
-  }
-  if (!(waits_to_write(*e.sqe) ? w.writable : w.readable)) return false;
-  const progress p = try_it(e, w);
-  if (p == progress::blocked) return false;
-  if (p == progress::done) {
-    finish(e, e.res);
-  } else if (p == progress::needs_helper) {
-    send_to_helper(e);
-  } else {
-    e.state = entry_state::again;
-    again_.push(e);
-  }
-  return true;
+/// What is in no list, and is not blocked.
+void epoll_queue::settle(pending_entry& e, progress p) noexcept {
+  if (p == progress::done) return finish(e, e.res);
+  if (p == progress::needs_helper) return send_to_helper(e);
+  e.state = entry_state::again;
+  again_.push(e);
+}
+
+/// Goes on with one of those that wait for the descriptor.
+void epoll_queue::continue_on_edge(pending_entry& e, watched& w, std::uint32_t events) noexcept {
+  progress p = progress::blocked;
+  if (e.kind == call_kind::poll)
+    p = hear(e, events);
+  else if (waits_to_write(*e.sqe) ? w.writable : w.readable)
+    p = try_it(e, w);
+  if (p == progress::blocked) return;
+  w.waiting.remove(e);
+  settle(e, p);
+}
+
+epoll_queue::progress epoll_queue::hear(pending_entry& e, std::uint32_t events) noexcept {
+  const std::uint32_t seen = events & (e.sqe->poll32_events | always_told);
+  if (seen == 0) return progress::blocked;
+  e.res = static_cast<int>(seen);
+  if (!is_multishot(*e.sqe)) return progress::done;
+  if (!has_room()) return progress::gives_way;  // it asks anew, and is told
+  memory_.push_completion(e.sqe->user_data, e.res, IORING_CQE_F_MORE);
+  return progress::blocked;
 }
 
 epoll_queue::progress epoll_queue::try_it(pending_entry& e, watched& w) noexcept {
-  switch (e.sqe->opcode) {
-  case IORING_OP_POLL_ADD:
+  switch (e.kind) {
+  case call_kind::poll:
     return poll(e);
-  case IORING_OP_CONNECT:
+  case call_kind::connect:
     return connect(e);
+  case call_kind::plain:
+    e.res = call_once(*e.sqe, w);
+    return e.res == -EAGAIN ? progress::blocked : progress::done;
   default:
     return call(e, w);
   }
@@ -115,36 +108,42 @@ epoll_queue::progress epoll_queue::connect(pending_entry& e) noexcept {
   return progress::done;
 }
 
+/// -EAGAIN when it has to wait.
+int epoll_queue::call_once(const io_uring_sqe& sqe, watched& w) noexcept {
+  bool& ready = waits_to_write(sqe) ? w.writable : w.readable;
+  if (!ready && watched_descriptors::is_trusted(w)) return -EAGAIN;
+  const int res = call_without_waiting(sqe);
+  if (res == -EAGAIN)
+    ready = w.over = false;  // W1
+  else if (says_empty(sqe, res) && w.tcp && !w.over)
+    ready = false;  // W1
+  return res;
+}
+
 epoll_queue::progress epoll_queue::call(pending_entry& e, watched& w) noexcept {
   const bool multishot = is_multishot(*e.sqe);
-  bool& ready = waits_to_write(*e.sqe) ? w.writable : w.readable;
+  const bool selects = (e.sqe->flags & IOSQE_BUFFER_SELECT) != 0;
   for (int steps = 0;; ++steps) {
     if (multishot && (!has_room() || steps == steps_max)) return progress::gives_way;
-    if (!ready && watched_descriptors::is_trusted(w)) return progress::blocked;
     io_uring_sqe filled;
-    const bool selects = (e.sqe->flags & IOSQE_BUFFER_SELECT) != 0;
     if (selects && !select_buffer(e, filled)) {
       // Whoever has had buffers is told when there is something for the next one.
-      if (steps != 0 && !has_something(e.sqe->fd)) {
-        ready = w.over = false;  // W1
+      if (e.started && !has_something(e.sqe->fd)) {
+        w.readable = w.over = false;  // W1
         return progress::blocked;
       }
       e.res = -ENOBUFS;
       return progress::done;
     }
     const io_uring_sqe& sqe = selects ? filled : *e.sqe;
-    const int res = call_without_waiting(sqe);
-    if (res == -EAGAIN) {
-      ready = w.over = false;  // W1
-      return progress::blocked;
-    }
-    if (res == -EOPNOTSUPP && kind_of(sqe) == call_kind::transfer) {
+    const int res = call_once(sqe, w);
+    if (res == -EAGAIN) return progress::blocked;
+    if (res == -EOPNOTSUPP && e.kind == call_kind::transfer) {
       // Cannot be tried: it may only block a helper, and not before epoll has said something.
       if (e.started) return progress::needs_helper;
       e.started = true;
       return progress::blocked;
     }
-    if (says_empty(sqe, res) && w.tcp && !w.over) ready = false;  // W1
     e.res = res;
     if (goes_on_after(sqe, res)) {
       e.transferred += res;
@@ -163,6 +162,7 @@ epoll_queue::progress epoll_queue::call(pending_entry& e, watched& w) noexcept {
       return progress::done;
     }
     memory_.push_completion(sqe.user_data, res, flags | IORING_CQE_F_MORE);
+    e.started = true;
   }
 }
 
@@ -176,17 +176,15 @@ bool epoll_queue::select_buffer(const pending_entry& e, io_uring_sqe& filled) co
 }
 
 void epoll_queue::wait_for(pending_entry& e, watched& w) noexcept {
-  const call_kind kind = kind_of(*e.sqe);
   // Numbers of sockets are closed through the kernel. Of others nothing that is known holds.
-  const bool ours = kind == call_kind::socket || kind == call_kind::connect;
+  const bool ours = e.kind != call_kind::transfer && e.kind != call_kind::poll;
   e.state = entry_state::waiting;
-  if (!ours || !watched_descriptors::is_trusted(w)) {
+  if (!ours || e.kind == call_kind::connect || !watched_descriptors::is_trusted(w)) {
     const int error = descriptors_.watch(w, ours, orphans_);
-    if (error == -EPERM && kind == call_kind::transfer) return send_to_helper(e);
-    if (error == -EPERM && kind == call_kind::poll) return orphans_.push(e);
+    if (error == -EPERM && e.kind == call_kind::transfer) return send_to_helper(e);
+    if (error == -EPERM && e.kind == call_kind::poll) return orphans_.push(e);
     if (error != 0) return finish(e, error);
   }
-  w.unwanted = 0;
   w.waiting.push(e);
 }
 
@@ -221,9 +219,9 @@ void epoll_queue::take_from_helpers() noexcept {
     done.remove(*e);
     --on_helpers_;
     // Somebody else was there first: a descriptor that doesn't block waits like any other.
-    if (e->res == -EAGAIN && kind_of(*e->sqe) == call_kind::transfer) {
+    if (e->res == -EAGAIN && e->kind == call_kind::transfer) {
       e->started = false;
-      advance(*e);
+      advance(*e, *descriptors_.known(e->sqe->fd));
     } else {
       finish(*e, e->res);
     }

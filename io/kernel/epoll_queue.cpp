@@ -26,6 +26,8 @@ constexpr unsigned helpers_max = 16;
 // Calls in a row that need not look for edges, because they have completed something by themselves.
 constexpr unsigned looks_spared_max = 8;
 
+constexpr std::size_t edges_max = 256;
+
 }  // namespace
 
 epoll_queue::epoll_queue(kernel& owner, const queue_options& options)
@@ -78,24 +80,24 @@ int epoll_queue::sleep(std::int64_t deadline_ns) noexcept {
 
 int epoll_queue::look(std::int64_t timeout_ns) noexcept {
   looks_spared_ = 0;
-  std::array<watched_descriptors::edge, 256> edges;
-  const int count = descriptors_.collect(edges, timeout_ns);
-  for (int i = 0; i < count; ++i) handle(edges[static_cast<std::size_t>(i)]);
+  std::array<epoll_event, edges_max> edges;
+  const int count = descriptors_.wait(edges, timeout_ns);
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& edge = edges[static_cast<std::size_t>(i)];
+    if (watched_descriptors::is_doorbell(edge))
+      rung_ |= called_.exchange(false, std::memory_order_acquire);  // sync: B1
+    else if (watched* const w = descriptors_.note(edge))
+      handle(*w, edge.events);
+  }
   return count;
 }
 
-void epoll_queue::handle(const watched_descriptors::edge& edge) noexcept {
-  if (edge.what == nullptr) {
-    rung_ = true;
-    return;
-  }
-  watched& w = *edge.what;
+void epoll_queue::handle(watched& w, std::uint32_t events) noexcept {
   if (w.waiting.empty()) return descriptors_.note_unwanted(w);
-  pending_list due;
-  w.waiting.move_to(due);
-  while (pending_entry* const e = due.oldest()) {
-    due.remove(*e);
-    if (!continue_on_edge(*e, w, edge.events)) w.waiting.push(*e);
+  pending_entry* next = nullptr;
+  for (pending_entry* e = w.waiting.oldest(); e != nullptr; e = next) {
+    next = e->following;
+    continue_on_edge(*e, w, events);
   }
 }
 
@@ -104,7 +106,7 @@ void epoll_queue::go_on() noexcept {
   again_.move_to(due);
   while (pending_entry* const e = due.oldest()) {
     due.remove(*e);
-    advance(*e);
+    advance(*e, *descriptors_.known(e->sqe->fd));
   }
 }
 
@@ -127,8 +129,9 @@ unsigned epoll_queue::take_all(unsigned submissions) noexcept {
   return taken;
 }
 
+/// False without memory: then the entry stays where it is.
 bool epoll_queue::take(const io_uring_sqe& sqe) noexcept {
-  const call_kind kind = kind_of(sqe);
+  const call_kind kind = call_kind_of(sqe);
   switch (kind) {
   case call_kind::unknown:
     complete(sqe, -EINVAL);
@@ -137,26 +140,42 @@ bool epoll_queue::take(const io_uring_sqe& sqe) noexcept {
     complete(sqe, do_itself(sqe));
     return true;
   case call_kind::timeout:
-    start_timeout(entries_.add(sqe));
+    start_timeout(entries_.add(sqe, kind));
     return true;
   case call_kind::close:
-    start_close(entries_.add(sqe));
+    start_close(entries_.add(sqe, kind));
     return true;
   case call_kind::helper:
-    send_to_helper(entries_.add(sqe));
+    send_to_helper(entries_.add(sqe, kind));
     return true;
   case call_kind::poll:
+  case call_kind::plain:
   case call_kind::socket:
   case call_kind::connect:
   case call_kind::transfer:
-    break;
+    return take_on_descriptor(sqe, kind);
   }
+  return true;
+}
+
+bool epoll_queue::take_on_descriptor(const io_uring_sqe& sqe, call_kind kind) noexcept {
   const int error = descriptors_.know(sqe.fd);
   if (error == -ENOMEM) return false;
-  if (error != 0)
+  if (error != 0) {
     complete(sqe, error);
+    return true;
+  }
+  watched& w = *descriptors_.known(sqe.fd);
+  w.unwanted = 0;
+  if (kind != call_kind::plain) {
+    advance(entries_.add(sqe, kind), w);
+    return true;
+  }
+  const int res = call_once(sqe, w);
+  if (res != -EAGAIN)
+    complete(sqe, res);
   else
-    advance(entries_.add(sqe));
+    wait_for(entries_.add(sqe, kind), w);
   return true;
 }
 
@@ -167,16 +186,29 @@ int epoll_queue::do_itself(const io_uring_sqe& sqe) noexcept {
   case IORING_OP_REMOVE_BUFFERS:
     return buffers_.remove(sqe);
   case IORING_OP_SHUTDOWN:
-    return ::shutdown(sqe.fd, static_cast<int>(sqe.len)) == 0 ? 0 : -errno;
+    return shut_down(sqe.fd, static_cast<int>(sqe.len));
   case IORING_OP_ASYNC_CANCEL:
     return cancel(sqe.addr, -1);
   case IORING_OP_TIMEOUT_REMOVE:
     return cancel(sqe.addr, IORING_OP_TIMEOUT);
   case IORING_OP_POLL_REMOVE:
     return cancel(sqe.addr, IORING_OP_POLL_ADD);
+  case IORING_OP_NOP:
+    return 0;
   default:
-    return 0;  // IORING_OP_NOP
+    return call_without_waiting(sqe);  // MSG_DONTWAIT
   }
+}
+
+int epoll_queue::shut_down(int fd, int how) noexcept {
+  if (::shutdown(fd, how) != 0) return -errno;
+  // Of a unix socket that is full epoll would not tell it to the sender.
+  watched* const w = descriptors_.known(fd);
+  if (w != nullptr && !w->waiting.empty()) {
+    w->readable = w->writable = true;
+    handle(*w, 0);
+  }
+  return 0;
 }
 
 /// Of operations of one kind, or (-1) of any.
@@ -228,15 +260,18 @@ void epoll_queue::start_close(pending_entry& e) noexcept {
 /// What has never waited.
 void epoll_queue::complete(const io_uring_sqe& sqe, int res) noexcept {
   if (has_room()) return memory_.push_completion(sqe.user_data, res, 0);
-  finish(entries_.add(sqe), res);
+  finish(entries_.add(sqe, call_kind::itself), res);
 }
 
 /// The last completion of an entry that is in no list.
 void epoll_queue::finish(pending_entry& e, int res) noexcept {
   e.res = e.transferred == 0 ? res : e.transferred + std::max(res, 0);
+  if (has_room()) {
+    memory_.push_completion(e.sqe->user_data, e.res, e.flags);
+    return entries_.remove(e);
+  }
   e.state = entry_state::finished;
   finished_.push(e);
-  flush();
 }
 
 void epoll_queue::flush() noexcept {

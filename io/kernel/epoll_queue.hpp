@@ -11,6 +11,9 @@
 // does not wait on such a one. Known are the operations and flags that weft uses, and multishot
 // accepts, receives and polls, buffer selection and time-outs; others complete with -EINVAL.
 //
+//   B1: ring_doorbell says that it was called (release), then rings -> who hears a ring asks whether
+//       it was a call (acquire): a helper's does not end a sleep.
+//
 // epoll_queue.cpp: entering, taking entries, completing them; epoll_operations.cpp: what becomes of
 // one in between.
 
@@ -23,6 +26,7 @@
 #include "weft/io/kernel/watched_descriptors.hpp"
 #include "weft/runtime/timer_queue.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,6 +46,7 @@ public:
   int enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept override;
   void ring_doorbell() noexcept override {
     here_.refuse_queue();
+    called_.store(true, std::memory_order_release);  // sync: B1
     descriptors_.ring_doorbell();
   }
   int doorbell_fd() const noexcept override { return -1; }
@@ -52,16 +57,21 @@ private:
 
   unsigned take_all(unsigned submissions) noexcept;
   bool take(const io_uring_sqe& sqe) noexcept;
+  bool take_on_descriptor(const io_uring_sqe& sqe, call_kind kind) noexcept;
   int do_itself(const io_uring_sqe& sqe) noexcept;
+  int shut_down(int fd, int how) noexcept;
   int cancel(std::uint64_t user_data, int opcode) noexcept;
   void start_timeout(pending_entry& e) noexcept;
   void start_close(pending_entry& e) noexcept;
 
-  void advance(pending_entry& e) noexcept;
+  void advance(pending_entry& e, watched& w) noexcept;
+  void settle(pending_entry& e, progress p) noexcept;
   progress try_it(pending_entry& e, watched& w) noexcept;
   static progress poll(pending_entry& e) noexcept;
   static progress connect(pending_entry& e) noexcept;
+  static int call_once(const io_uring_sqe& sqe, watched& w) noexcept;
   progress call(pending_entry& e, watched& w) noexcept;
+  progress hear(pending_entry& e, std::uint32_t events) noexcept;
   bool select_buffer(const pending_entry& e, io_uring_sqe& filled) const noexcept;
   void wait_for(pending_entry& e, watched& w) noexcept;
   void send_to_helper(pending_entry& e) noexcept;
@@ -69,8 +79,8 @@ private:
 
   int sleep(std::int64_t deadline_ns) noexcept;
   int look(std::int64_t timeout_ns) noexcept;
-  void handle(const watched_descriptors::edge& e) noexcept;
-  bool continue_on_edge(pending_entry& e, watched& w, std::uint32_t events) noexcept;
+  void handle(watched& w, std::uint32_t events) noexcept;
+  void continue_on_edge(pending_entry& e, watched& w, std::uint32_t events) noexcept;
   void take_from_helpers() noexcept;
   void go_on() noexcept;
   void expire() noexcept;
@@ -97,6 +107,8 @@ private:
   std::size_t on_helpers_ = 0;
   unsigned looks_spared_ = 0;
   bool rung_ = false;  // and no sleep has ended by it
+
+  std::atomic<bool> called_{false};  // by others, through the doorbell that helpers ring, too
 
   // Helpers, too. Joined before anything else goes.
   std::mutex done_lock_;

@@ -7,20 +7,6 @@
 
 namespace weft::detail {
 
-void pending_list::push(pending_entry& e) noexcept {
-  e.list = this;
-  e.previous = newest_;
-  e.following = nullptr;
-  (newest_ != nullptr ? newest_->following : oldest_) = &e;
-  newest_ = &e;
-}
-
-void pending_list::remove(pending_entry& e) noexcept {
-  (e.previous != nullptr ? e.previous->following : oldest_) = e.following;
-  (e.following != nullptr ? e.following->previous : newest_) = e.previous;
-  e.list = nullptr;
-}
-
 void pending_list::move_to(pending_list& other) noexcept {
   while (pending_entry* const e = oldest_) {
     remove(*e);
@@ -60,10 +46,11 @@ bool pending_entries::add_block() noexcept {
   }
 }
 
-pending_entry& pending_entries::add(const io_uring_sqe& sqe) noexcept {
+pending_entry& pending_entries::add(const io_uring_sqe& sqe, call_kind kind) noexcept {
   pending_entry& e = *free_;
   free_ = e.following;
   *e.sqe = sqe;
+  e.kind = kind;
   e.res = 0;
   e.transferred = 0;
   e.flags = 0;

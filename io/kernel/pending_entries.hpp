@@ -5,6 +5,7 @@
 // ones; reserve() gets it before an entry is taken, so that nothing fails halfway.
 
 #include "weft/io/helper_job.hpp"
+#include "weft/io/kernel/emulated_call.hpp"
 #include "weft/runtime/timer_queue.hpp"
 
 #include <liburing.h>
@@ -36,8 +37,9 @@ struct pending_entry : helper_job, timer {
   int res = 0;
   int transferred = 0;  // by earlier steps of one that goes on until all is done
   unsigned flags = 0;   // of the completion
+  call_kind kind = call_kind::unknown;
   entry_state state = entry_state::waiting;
-  bool started = false;  // a connect is under way
+  bool started = false;  // it has been tried, or has given something
   pending_list* list = nullptr;
   pending_entry* previous = nullptr;
   pending_entry* following = nullptr;
@@ -49,8 +51,18 @@ class pending_list {
 public:
   bool empty() const noexcept { return oldest_ == nullptr; }
   pending_entry* oldest() const noexcept { return oldest_; }
-  void push(pending_entry& e) noexcept;
-  void remove(pending_entry& e) noexcept;
+  void push(pending_entry& e) noexcept {
+    e.list = this;
+    e.previous = newest_;
+    e.following = nullptr;
+    (newest_ != nullptr ? newest_->following : oldest_) = &e;
+    newest_ = &e;
+  }
+  void remove(pending_entry& e) noexcept {
+    (e.previous != nullptr ? e.previous->following : oldest_) = e.following;
+    (e.following != nullptr ? e.following->previous : newest_) = e.previous;
+    e.list = nullptr;
+  }
   /// All of them, at the end of another list.
   void move_to(pending_list& other) noexcept;
 
@@ -71,7 +83,7 @@ public:
   [[nodiscard]] bool reserve() noexcept { return free_ != nullptr || add_block(); }
 
   /// A record of `sqe`, in no list. After reserve().
-  pending_entry& add(const io_uring_sqe& sqe) noexcept;
+  pending_entry& add(const io_uring_sqe& sqe, call_kind kind) noexcept;
   /// Forgets it. It is in no list.
   void remove(pending_entry& e) noexcept;
 

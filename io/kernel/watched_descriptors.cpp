@@ -27,11 +27,6 @@ constexpr std::uint32_t write_edges = EPOLLOUT | EPOLLHUP | EPOLLERR;
 // EPOLLPRI: a receive stops at urgent data, and leaves what is behind.
 constexpr std::uint32_t last_edges = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 
-// No descriptor has this number.
-constexpr std::uint64_t doorbell_token = UINT64_MAX;
-
-constexpr std::size_t edges_max = 256;
-
 constexpr unsigned char unwanted_max = 4;
 
 std::uint64_t token_of(const watched& w) noexcept {
@@ -78,12 +73,6 @@ void watched_descriptors::ring_doorbell() noexcept {
   // Each write is an edge. It fails only when the counter is full: then nobody has listened for a
   // long time.
   [[maybe_unused]] const ssize_t written = ::write(doorbell_, &one, sizeof one);
-}
-
-watched* watched_descriptors::known(int fd) const noexcept {
-  const std::size_t chunk = static_cast<unsigned>(fd) / chunk_size;
-  if (chunk >= chunks_.size() || chunks_[chunk] == nullptr) return nullptr;
-  return &chunks_[chunk][static_cast<unsigned>(fd) % chunk_size];
 }
 
 int watched_descriptors::know(int fd) noexcept {
@@ -135,12 +124,12 @@ void watched_descriptors::note_unwanted(watched& w) noexcept {
   w.registered = false;
 }
 
-int watched_descriptors::wait(std::span<epoll_event> events, std::int64_t timeout_ns) noexcept {
-  const int room = static_cast<int>(events.size());
+int watched_descriptors::wait(std::span<epoll_event> out, std::int64_t timeout_ns) noexcept {
+  const int room = static_cast<int>(out.size());
   if (timeout_ns > 0 && has_nanoseconds_) {
     const timespec timeout{.tv_sec = timeout_ns / 1'000'000'000,
                            .tv_nsec = timeout_ns % 1'000'000'000};
-    const int n = ::epoll_pwait2(epoll_, events.data(), room, &timeout, nullptr);
+    const int n = ::epoll_pwait2(epoll_, out.data(), room, &timeout, nullptr);
     if (n >= 0) return n;
     // EPERM: a seccomp filter that is older than the call.
     if (errno != ENOSYS && errno != EPERM) return -errno;
@@ -149,29 +138,17 @@ int watched_descriptors::wait(std::span<epoll_event> events, std::int64_t timeou
   // Rounded up: what waits for a time is never early.
   const std::int64_t ms = timeout_ns <= 0 ? timeout_ns : (timeout_ns + 999'999) / 1'000'000;
   const int timeout_ms = static_cast<int>(std::clamp<std::int64_t>(ms, -1, INT_MAX));
-  const int n = ::epoll_wait(epoll_, events.data(), room, timeout_ms);
+  const int n = ::epoll_wait(epoll_, out.data(), room, timeout_ms);
   return n >= 0 ? n : -errno;
 }
 
-int watched_descriptors::collect(std::span<edge> out, std::int64_t timeout_ns) noexcept {
-  std::array<epoll_event, edges_max> events;
-  const std::size_t room = std::min(out.size(), events.size());
-  const int n = wait(std::span(events).first(room), timeout_ns);
-  int count = 0;
-  for (int i = 0; i < n; ++i) {
-    const epoll_event& e = events[static_cast<std::size_t>(i)];
-    watched* w = nullptr;
-    if (e.data.u64 != doorbell_token) {
-      w = known(static_cast<int>(e.data.u64 & UINT32_MAX));
-      // Of a file that was closed and still has another owner.
-      if (w == nullptr || !w->registered || token_of(*w) != e.data.u64) continue;
-      if ((e.events & read_edges) != 0) w->readable = true;
-      if ((e.events & write_edges) != 0) w->writable = true;
-      if ((e.events & last_edges) != 0) w->over = true;
-    }
-    out[static_cast<std::size_t>(count++)] = {.what = w, .events = e.events};
-  }
-  return n < 0 ? n : count;
+watched* watched_descriptors::note(const epoll_event& edge) noexcept {
+  watched* const w = known(static_cast<int>(edge.data.u64 & UINT32_MAX));
+  if (w == nullptr || !w->registered || token_of(*w) != edge.data.u64) return nullptr;
+  w->readable |= (edge.events & read_edges) != 0;
+  w->writable |= (edge.events & write_edges) != 0;
+  w->over |= (edge.events & last_edges) != 0;
+  return w;
 }
 
 }  // namespace weft::detail

@@ -53,7 +53,11 @@ public:
   /// Makes known() give something for a number. 0; -EBADF when it is nobody's; -ENOMEM.
   [[nodiscard]] int know(int fd) noexcept;
   /// What is remembered of a number, or null.
-  watched* known(int fd) const noexcept;
+  watched* known(int fd) const noexcept {
+    const std::size_t chunk = static_cast<unsigned>(fd) / chunk_size;
+    if (chunk >= chunks_.size() || chunks_[chunk] == nullptr) return nullptr;
+    return &chunks_[chunk][static_cast<unsigned>(fd) % chunk_size];
+  }
 
   /// Whether `readable` and `writable` may be believed, so that a wait needs no call.
   static bool is_trusted(const watched& w) noexcept {
@@ -73,21 +77,20 @@ public:
   /// Makes collect() return, now or the next time. Thread: any.
   void ring_doorbell() noexcept;
 
-  struct edge {
-    watched* what;  // null: the doorbell
-    std::uint32_t events;
-  };
-
-  /// Waits for edges until `timeout_ns` have passed (negative: for ever). What they say is
-  /// remembered.
+  /// Waits for edges until `timeout_ns` have passed (negative: for ever).
   ///
-  /// Returns: how many there are in `out`, which may be none before the time is over; -EINTR.
-  int collect(std::span<edge> out, std::int64_t timeout_ns) noexcept;
+  /// Returns: how many there are in `out`; 0 when the time is over; -EINTR.
+  int wait(std::span<epoll_event> out, std::int64_t timeout_ns) noexcept;
+
+  static bool is_doorbell(const epoll_event& edge) noexcept {
+    return edge.data.u64 == doorbell_token;
+  }
+  /// Remembers what an edge says. Whose it is; null when that was closed, and is still somebody's.
+  watched* note(const epoll_event& edge) noexcept;
 
 private:
   static constexpr std::size_t chunk_size = 256;
-
-  int wait(std::span<epoll_event> events, std::int64_t timeout_ns) noexcept;
+  static constexpr std::uint64_t doorbell_token = UINT64_MAX;  // no descriptor's number
 
   int epoll_ = -1;
   int doorbell_ = -1;

@@ -84,6 +84,9 @@ inline sockaddr_in address_of(int fd) {
 inline owned_fd bound_socket(int type) {
   owned_fd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
   REQUIRE(fd >= 0);
+  // Connections of earlier tests linger, and may have used up the ports otherwise.
+  const int on = 1;
+  REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
   sockaddr_in address = loopback();
   REQUIRE(::bind(fd, generic(address), sizeof address) == 0);
   return fd;
