@@ -11,8 +11,8 @@
 // does not wait on such a one. Known are the operations and flags that weft uses, and multishot
 // accepts, receives and polls, buffer selection and time-outs; others complete with -EINVAL.
 //
-//   B1: ring_doorbell says that it was called (release), then rings -> who hears a ring asks whether
-//       it was a call (acquire): a helper's does not end a sleep.
+//   B1: ring_doorbell says that it was called (release), then rings -> who hears a ring asks if it
+//       was a call (acquire): a helper's does not end a sleep.
 //
 // epoll_queue.cpp: entering, taking entries, completing them; epoll_operations.cpp: what becomes of
 // one in between.

@@ -16,7 +16,7 @@
 //     and a cancel that comes in between finds nothing (-ENOENT) and ends nothing;
 //   - a receive that goes on is ended when it has taken the last buffer: whether that shows at once
 //     or with the next bytes is not promised;
-//   - descriptors that operations were started on are closed through the kernel, or after the queue;
+//   - what operations were started on is closed through the kernel, or after the queue;
 //   - a poll that goes on may tell of an event twice: repetitions are compared as one.
 // A program runs the second time with the first history for a guide: what came in a step then is
 // waited for in it, so that a slower kernel is no difference and a lost completion is one.
