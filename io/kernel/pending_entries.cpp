@@ -2,6 +2,7 @@
 #include "weft/io/kernel/pending_entries.hpp"
 
 #include <bit>
+#include <cstdlib>
 #include <new>
 #include <utility>
 
@@ -20,13 +21,16 @@ bool pending_entries::add_block() noexcept {
     std::vector<pending_entry*> larger;
     if (records > buckets_.size()) larger.resize(std::bit_ceil(records));
     blocks_.reserve(blocks_.size() + 1);
-    block added{.records = std::make_unique<pending_entry[]>(block_size),
-                .sqes = std::make_unique<io_uring_sqe[]>(block_size)};
+    block added;
+    added.records = std::make_unique<pending_entry[]>(block_size);
+    added.sqes.reset(
+        static_cast<io_uring_sqe*>(std::aligned_alloc(64, block_size * sizeof(io_uring_sqe))));
+    if (added.sqes == nullptr) return false;
     for (std::size_t i = 0; i < block_size; ++i) {
       pending_entry& e = added.records[i];
       e.run = on_helper_;
       e.queue = queue_;
-      e.sqe = &added.sqes[i];
+      e.sqe = added.sqes.get() + i;
       e.following = free_;
       free_ = &e;
     }

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -29,10 +30,15 @@ enum class entry_state : unsigned char {
   finished,   // for room in the completion queue
 };
 
-struct pending_entry : helper_job, timer {
+/// Two cache lines: what only helpers and time-outs need, and the rest.
+struct alignas(64) pending_entry : helper_job, timer {
   pending_entry() noexcept : helper_job(nullptr) {}
 
   io_uring_sqe* sqe = nullptr;  // what is left of it
+  pending_list* list = nullptr;
+  pending_entry* previous = nullptr;
+  pending_entry* following = nullptr;
+  pending_entry* same_bucket = nullptr;
   epoll_queue* queue = nullptr;
   int res = 0;
   int transferred = 0;  // by earlier steps of one that goes on until all is done
@@ -40,11 +46,9 @@ struct pending_entry : helper_job, timer {
   call_kind kind = call_kind::unknown;
   entry_state state = entry_state::waiting;
   bool started = false;  // it has been tried, or has given something
-  pending_list* list = nullptr;
-  pending_entry* previous = nullptr;
-  pending_entry* following = nullptr;
-  pending_entry* same_bucket = nullptr;
 };
+
+static_assert(sizeof(pending_entry) == 128);
 
 /// Oldest first.
 class pending_list {
@@ -101,9 +105,12 @@ public:
 private:
   static constexpr std::size_t block_size = 64;
 
+  struct freed {
+    void operator()(void* memory) const noexcept { std::free(memory); }
+  };
   struct block {
     std::unique_ptr<pending_entry[]> records;
-    std::unique_ptr<io_uring_sqe[]> sqes;
+    std::unique_ptr<io_uring_sqe, freed> sqes;  // a cache line each
   };
 
   bool add_block() noexcept;
