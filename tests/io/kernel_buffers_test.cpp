@@ -113,6 +113,27 @@ TEST_SUITE("io/kernel_buffers") {
     });
   }
 
+  TEST_CASE("a receive of a group that is empty does not wait for bytes to say so") {
+    on_each_kernel([](kernel& k) {
+      const fd_pair pair = tcp_pair();
+      char byte = 0;
+      raw_queue q(k);
+      CHECK(q.result(start_receive(q, pair.near)) == -ENOBUFS);
+      CHECK(q.result(start_receives(q, pair.near)) == -ENOBUFS);
+      // Nor when it is known that there are none.
+      const id waiting = q.start(io_uring_prep_recv, pair.near, &byte, 1, 0);
+      CHECK(q.waits(waiting));
+      put(pair.far, "x");
+      CHECK(q.result(waiting) == 1);
+      const id again = q.start(io_uring_prep_recv, pair.near, &byte, 1, 0);
+      CHECK(q.waits(again));
+      CHECK(q.cancel(again) == 0);
+      CHECK(q.result(again) == -ECANCELED);
+      CHECK(q.result(start_receive(q, pair.near)) == -ENOBUFS);
+      CHECK(q.result(start_receives(q, pair.near)) == -ENOBUFS);
+    });
+  }
+
   TEST_CASE("a receive that is cancelled leaves its buffer in the group") {
     on_each_kernel([](kernel& k) {
       const fd_pair pair = unix_pair();

@@ -39,16 +39,20 @@ both_histories run_on(kernel& one, kernel& other, const program& p,
   return both;
 }
 
-/// What there is to say of a seed; empty when both kernels agree.
+/// What there is to say of a seed; empty when both kernels agree. What is printed is what was seen:
+/// a difference that does not come again is printed in full.
 std::string report_of(kernel& one, kernel& other, std::uint64_t seed) {
-  const program whole = random_program(seed);
-  if (run_on(one, other, whole).difference().empty()) return {};
-  const program least = shrunk(whole, [&](const program& p) {
-    return !run_on(one, other, p, shrinking_patience_ns).difference().empty();
+  program least = random_program(seed);
+  both_histories seen = run_on(one, other, least);
+  if (seen.difference().empty()) return {};
+  least = shrunk(std::move(least), [&](const program& p) {
+    both_histories both = run_on(one, other, p, shrinking_patience_ns);
+    const bool differs = !both.difference().empty();
+    if (differs) seen = std::move(both);
+    return differs;
   });
-  const both_histories both = run_on(one, other, least);
-  return "seed " + std::to_string(seed) + ": " + both.difference() + "\nthe first kernel:\n" +
-         both.first.text(least) + "the second kernel:\n" + both.second.text(least);
+  return "seed " + std::to_string(seed) + ": " + seen.difference() + "\nthe first kernel:\n" +
+         seen.first.text(least) + "the second kernel:\n" + seen.second.text(least);
 }
 
 /// io_uring, but one kind of result is altered before it is read.

@@ -82,9 +82,6 @@ struct full_listener {
   }
 };
 
-/// A port that nobody listens on: it was bound a moment ago, and nothing else is bound to it.
-sockaddr_in nobodys_address() { return address_of(bound_socket(SOCK_STREAM)); }
-
 }  // namespace
 
 TEST_SUITE("io/kernel_sockets") {
@@ -552,7 +549,8 @@ TEST_SUITE("io/kernel_sockets") {
       const owned_fd client = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, client, generic(address), sizeof address) == 0);
       CHECK(q.run(io_uring_prep_connect, client, generic(address), sizeof address) == -EISCONN);
-      sockaddr_in nobody = nobodys_address();
+      const owned_fd silent = bound_socket(SOCK_STREAM);  // it does not listen
+      sockaddr_in nobody = address_of(silent);
       const owned_fd other = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, other, generic(nobody), sizeof nobody) == -ECONNREFUSED);
     });
@@ -563,7 +561,8 @@ TEST_SUITE("io/kernel_sockets") {
       raw_queue q(k);
       const owned_fd listener = tcp_listener();
       sockaddr_in address = address_of(listener);
-      sockaddr_in nobody = nobodys_address();
+      const owned_fd silent = bound_socket(SOCK_STREAM);  // it does not listen
+      sockaddr_in nobody = address_of(silent);
       const owned_fd client = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, client, generic(nobody), sizeof nobody) == -ECONNREFUSED);
       CHECK(q.run(io_uring_prep_connect, client, generic(address), sizeof address) == 0);

@@ -62,7 +62,7 @@ void write_far(const fd_pair& pair, std::string_view text) {
   if (n > 0) until_unread(pair.near, before + static_cast<int>(n));
 }
 
-std::string quoted(std::string_view bytes) {
+std::string in_quotes(std::string_view bytes) {
   std::string text(" \"");
   for (const char c : bytes) text += c < ' ' ? static_cast<char>('0' + c % 8) : c;  // of a counter
   return text + '"';
@@ -92,6 +92,7 @@ kernel_world::kernel_world(kernel& k, const history* guide, std::int64_t patienc
 }
 
 void kernel_world::renew(connection& c, bool tcp) {
+  if (c.tcp && c.pair.far >= 0) reset_at_close(c.pair.far);  // many worlds would use up the ports
   c = connection{};
   c.tcp = tcp;
   c.pair = tcp ? tcp_pair() : unix_pair();
@@ -178,13 +179,13 @@ void kernel_world::look() {
       if (!c.more()) waiting_.erase(id);
     }
   }
-  if (taken_.size() == buffers) end_receives_on();
+  if (taken_.size() == buffers) end_choosing();
 }
 
 /// Nothing is left for them to receive into: some notice that at once, some with the next bytes.
-void kernel_world::end_receives_on() {
+void kernel_world::end_choosing() {
   for (const auto& [id, op] : waiting_) {
-    if (!op->receives_on || op->ends) continue;
+    if (!op->chooses || op->ends) continue;
     op->ends = true;
     (void)queue_->cancel(id);
     return look();
@@ -219,7 +220,7 @@ void kernel_world::look_until(int step) {
 void kernel_world::note(operation& op, const completion& c) {
   std::string text(op.polls_on ? "P" : "");
   const auto size = static_cast<std::size_t>(std::max(c.res, 0));
-  const bool none_left = op.receives_on && taken_.size() == buffers;
+  const bool none_left = op.chooses && taken_.size() == buffers;
   if (none_left && (c.res == -ENOBUFS || c.res == -ECANCELED)) {
     text += "no buffer is left";
   } else if (op.polls && c.res > 0) {
@@ -233,12 +234,12 @@ void kernel_world::note(operation& op, const completion& c) {
   } else {
     text += std::to_string(c.res);
   }
-  if (op.form == shape::bytes) text += quoted({op.buffer.data(), size});
+  if (op.form == shape::bytes) text += in_quotes({op.buffer.data(), size});
   if (op.form == shape::size_of_file && c.res == 0)
     text += " size " + std::to_string(op.found.stx_size);
   if (c.has_buffer()) {
     REQUIRE(c.buffer() < buffers);
-    text += " in a buffer" + quoted({chosen_[c.buffer()].data(), size});
+    text += " in a buffer" + in_quotes({chosen_[c.buffer()].data(), size});
     taken_.push_back(c.buffer());
   }
   if (c.more()) text += " and more";
@@ -309,7 +310,7 @@ void kernel_world::perform_on_socket(const program_step& s, connection& c) {
   case step_kind::receive_chosen:
     if (can_receive) {
       operation& op = made(s, &c, shape::chosen);
-      op.receives = true;
+      op.receives = op.chooses = true;
       start(op, io_uring_prep_recv, c.pair.near, nullptr, 0, 0);
       choose_buffer();
     }
@@ -319,8 +320,7 @@ void kernel_world::perform_on_socket(const program_step& s, connection& c) {
     // differs by the kind of socket.
     if (can_receive && c.tcp) {
       operation& op = made(s, &c, shape::chosen);
-      op.receives = true;
-      op.receives_on = true;
+      op.receives = op.chooses = true;
       start(op, io_uring_prep_recv_multishot, c.pair.near, nullptr, 0, 0);
       choose_buffer();
     }
@@ -465,7 +465,8 @@ void kernel_world::perform_elsewhere(const program_step& s) {
     connection& c = connections_[s.slot];
     const void* thing = &c;
     int fd = c.pair.near;
-    if (s.value % 4 == 0) {
+    // TCP's timers make edges of their own, which a poll that goes on may tell of.
+    if (s.value % 4 == 0 || (on && c.tcp)) {
       thing = &counter_;
       fd = counter_;
     } else if (s.value % 4 == 1 && !on) {
@@ -502,7 +503,8 @@ void kernel_world::perform_elsewhere(const program_step& s) {
   }
   case step_kind::connect_nowhere: {
     owned_fd client = tcp_socket();
-    sockaddr_in nobody = address_of(bound_socket(SOCK_STREAM));
+    const owned_fd silent = bound_socket(SOCK_STREAM);  // it does not listen
+    sockaddr_in nobody = address_of(silent);
     finish(made(s, nullptr, shape::plain), io_uring_prep_connect, client, generic(nobody),
            sizeof nobody);
     (void)kernel_.close(client.release());
@@ -564,17 +566,22 @@ void kernel_world::close_world() {
     drain(c);
     if (c.pair.far < 0) continue;
     story_.end.push_back(c.received == c.sent ? "no byte lost" : "bytes lost");
-    story_.end.push_back(c.text);
+    story_.end.push_back(in_quotes(c.text));
   }
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
     std::string text = entry.path().filename();
-    text += entry.is_directory() ? "/" : ": " + read_file(entry.path());
+    text += entry.is_directory() ? "/" : in_quotes(read_file(entry.path()));
     files.push_back(text);
   }
   std::sort(files.begin(), files.end());
   story_.end.insert(story_.end.end(), files.begin(), files.end());
   queue_.reset();
+  for (connection& c : connections_) {
+    if (!c.tcp) continue;
+    reset_at_close(c.pair.near);
+    if (c.pair.far >= 0) reset_at_close(c.pair.far);
+  }
 }
 
 std::string history::text(const program& p) const {

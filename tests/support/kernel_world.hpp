@@ -14,8 +14,8 @@
 //     byte is lost is;
 //   - no send waits on a socket whose peer has ended its side: io_uring tries it again and again,
 //     and a cancel that comes in between finds nothing (-ENOENT) and ends nothing;
-//   - a receive that goes on is ended when it has taken the last buffer: whether that shows at once
-//     or with the next bytes is not promised;
+//   - receives from a group of buffers are ended when the last one is taken: whether that shows at
+//     once, with the next bytes or when something else stirs is not promised;
 //   - what operations were started on is closed through the kernel, or after the queue;
 //   - a poll that goes on may tell of an event twice: repetitions are compared as one.
 // A program runs the second time with the first history for a guide: what came in a step then is
@@ -79,7 +79,7 @@ private:
     shape form = shape::plain;
     bool receives = false;
     bool sends = false;
-    bool receives_on = false;
+    bool chooses = false;
     bool ends = false;
     bool cancel_started = false;
     bool polls = false;
@@ -123,7 +123,7 @@ private:
   operation* waiting_of(int step);
 
   void look();
-  void end_receives_on();
+  void end_choosing();
   void look_until(int step);
   bool guided(int step) const;
   void note(operation& op, const completion& c);
