@@ -122,8 +122,8 @@ int watched_descriptors::watch(watched& w, bool ours, pending_list& orphans) noe
 void watched_descriptors::note_unwanted(watched& w) noexcept {
   if (++w.unwanted < unwanted_max) return;
   // Another worker may be closing it meanwhile: of what epoll does not know, a new file of the same
-  // number included, this does nothing. By number, since ThreadSanitizer takes the library's function
-  // for a use of the descriptor.
+  // number included, this does nothing. By number, since ThreadSanitizer takes the library's
+  // function for a use of the descriptor.
   ::syscall(SYS_epoll_ctl, epoll_, EPOLL_CTL_DEL, w.fd, nullptr);
   w.registered = false;
 }

@@ -549,7 +549,7 @@ TEST_SUITE("io/kernel_sockets") {
       const owned_fd client = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, client, generic(address), sizeof address) == 0);
       CHECK(q.run(io_uring_prep_connect, client, generic(address), sizeof address) == -EISCONN);
-      const owned_fd silent = bound_socket(SOCK_STREAM);  // it does not listen
+      const owned_fd silent = silent_port();
       sockaddr_in nobody = address_of(silent);
       const owned_fd other = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, other, generic(nobody), sizeof nobody) == -ECONNREFUSED);
@@ -561,7 +561,7 @@ TEST_SUITE("io/kernel_sockets") {
       raw_queue q(k);
       const owned_fd listener = tcp_listener();
       sockaddr_in address = address_of(listener);
-      const owned_fd silent = bound_socket(SOCK_STREAM);  // it does not listen
+      const owned_fd silent = silent_port();
       sockaddr_in nobody = address_of(silent);
       const owned_fd client = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, client, generic(nobody), sizeof nobody) == -ECONNREFUSED);

@@ -92,6 +92,14 @@ inline owned_fd bound_socket(int type) {
   return fd;
 }
 
+/// Holds a port on which nobody listens: no other socket can have it.
+inline owned_fd silent_port() {
+  owned_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = loopback();
+  REQUIRE(::bind(fd, generic(address), sizeof address) == 0);
+  return fd;
+}
+
 inline owned_fd tcp_listener(int backlog = 16) {
   owned_fd fd = bound_socket(SOCK_STREAM);
   REQUIRE(::listen(fd, backlog) == 0);

@@ -503,7 +503,7 @@ void kernel_world::perform_elsewhere(const program_step& s) {
   }
   case step_kind::connect_nowhere: {
     owned_fd client = tcp_socket();
-    const owned_fd silent = bound_socket(SOCK_STREAM);  // it does not listen
+    const owned_fd silent = silent_port();
     sockaddr_in nobody = address_of(silent);
     finish(made(s, nullptr, shape::plain), io_uring_prep_connect, client, generic(nobody),
            sizeof nobody);
