@@ -113,10 +113,13 @@ int epoll_queue::call_once(const io_uring_sqe& sqe, watched& w) noexcept {
   bool& ready = waits_to_write(sqe) ? w.writable : w.readable;
   if (!ready && watched_descriptors::is_trusted(w)) return -EAGAIN;
   const int res = call_without_waiting(sqe);
-  if (res == -EAGAIN)
-    ready = w.over = false;  // W1
-  else if (says_empty(sqe, res) && w.tcp && !w.over)
+  if (res == -EAGAIN) {
     ready = false;  // W1
+    // What is over can be read still: a socket that is full says nothing of that.
+    if (!waits_to_write(sqe)) w.over = false;
+  } else if (says_empty(sqe, res) && w.tcp && !w.over) {
+    ready = false;  // W1
+  }
   return res;
 }
 

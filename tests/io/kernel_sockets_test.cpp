@@ -404,6 +404,35 @@ TEST_SUITE("io/kernel_sockets") {
     });
   }
 
+  TEST_CASE("a send that waits does not hide that the peer has ended its side") {
+    on_each_kernel([](kernel& k) {
+      fd_pair pair = tcp_pair();
+      const fd_pair quiet = unix_pair();
+      const std::string much(1024 * 1024, 'm');
+      std::array<char, 64> buffer{};
+      raw_queue q(k);
+      const id receiving = q.start(io_uring_prep_recv, pair.near, buffer.data(), 64, 0);
+      CHECK(q.waits(receiving));
+      put(pair.far, "a");
+      CHECK(q.result(receiving) == 1);
+      // The queue learns of the end while nobody receives: what waits elsewhere makes it look.
+      CHECK(q.waits(q.start(io_uring_prep_recv, quiet.near, buffer.data(), 1, 0)));
+      put(pair.far, "bc");
+      REQUIRE(::shutdown(pair.far, SHUT_WR) == 0);
+      pollfd ended{.fd = pair.near, .events = POLLRDHUP, .revents = 0};
+      REQUIRE(::poll(&ended, 1, 10'000) == 1);
+      q.settle();
+      id sending = 0;
+      do sending = q.start(io_uring_prep_send, pair.near, much.data(), much.size(), MSG_NOSIGNAL);
+      while (!q.waits(sending) && q.result(sending) > 0);
+      CHECK(q.running(sending));
+      CHECK(q.run(io_uring_prep_recv, pair.near, buffer.data(), 64, 0) == 2);
+      CHECK(q.run(io_uring_prep_recv, pair.near, buffer.data(), 64, 0) == 0);
+      pair.far.close();
+      CHECK(q.result(sending) < 0);
+    });
+  }
+
   TEST_CASE("a peer that resets ends what waits with ECONNRESET, then it is the end") {
     on_each_kernel([](kernel& k) {
       fd_pair pair = tcp_pair();
