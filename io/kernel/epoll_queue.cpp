@@ -44,14 +44,14 @@ int epoll_queue::enter(unsigned submissions, bool wait, std::int64_t deadline_ns
   const unsigned taken = take_all(submissions);
   expire();
   int res = static_cast<int>(taken);
-  if (taken < submissions) {
-    if (taken == 0) res = -ENOMEM;
-  } else if (wait && !memory_.has_unread()) {
+  if (taken == submissions && wait && !memory_.has_unread()) {
     const int slept = sleep(deadline_ns);
     if (taken == 0) res = slept;
   } else if (!memory_.has_unread() || ++looks_spared_ >= looks_spared_max) {
+    // Without memory, too: what completes gives some back.
     if (entries_.size() != 0) look(0);
   }
+  if (taken == 0 && submissions != 0) res = -ENOMEM;
   memory_.set_flags((finished_.empty() ? 0 : IORING_SQ_CQ_OVERFLOW) |
                     (entries_.size() != 0 ? IORING_SQ_TASKRUN : 0));
   return res;

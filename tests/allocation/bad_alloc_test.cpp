@@ -3,6 +3,9 @@
 // from the call that makes the thing, nothing of it is left, and what runs already goes on.
 #include "allocation/counting_new.hpp"
 #include "support/both_schedulers.hpp"
+#include "support/descriptors.hpp"
+#include "support/raw_queue.hpp"
+#include "weft/io/kernel/kernel.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -15,8 +18,11 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -230,6 +236,28 @@ TEST_SUITE("allocation/bad_alloc" * doctest::skip(!tests::allocations_are_counte
       CHECK(failures >= 3);
       CHECK(ran == 1);
     });
+  }
+
+  TEST_CASE("an entry that epoll has no memory for is taken when another one has completed") {
+    const tests::fd_pair pair = tests::unix_pair();
+    std::array<char, 1024> bytes{};
+    const std::unique_ptr<kernel_queue> queue = epoll_kernel().open_queue({});
+    io_uring& memory = queue->memory();
+    const auto receive = [&](char& byte) {
+      io_uring_prep_recv(io_uring_get_sqe(&memory), pair.near, &byte, 1, 0);
+      io_uring_smp_store_release(memory.sq.ktail, memory.sq.sqe_tail);
+      return queue->enter(1, false, INT64_MAX);
+    };
+    CHECK(receive(bytes[0]) == 1);
+    const no_memory from_now_on;
+    std::size_t started = 1;
+    while (started < bytes.size() && receive(bytes[started]) == 1) ++started;
+    REQUIRE(started < bytes.size());
+    CHECK(queue->enter(1, true, INT64_MAX) == -ENOMEM);
+    tests::put(pair.far, "x");
+    for (int i = 0; i < 3 && io_uring_sq_ready(&memory) != 0; ++i) queue->enter(1, true, INT64_MAX);
+    CHECK(io_uring_sq_ready(&memory) == 0);
+    CHECK(io_uring_cq_ready(&memory) == 1);
   }
 
   TEST_CASE("a trip to another scheduler that there is no memory for is not begun") {
