@@ -154,6 +154,7 @@ diagnosis diagnose(const host_findings& found) {
     return {answered_by::undecided, cause, "WEFT_KERNEL has a value that means nothing",
             "WEFT_KERNEL=uring or WEFT_KERNEL=epoll, or unset it to take what there is"};
   const bool opens = cause == refused_by::nobody;
+  const bool refusal = is_refusal({found.ring.error, std::system_category()});
   switch (*asked) {
   case answered_by::epoll:
     return {answered_by::epoll, cause,
@@ -162,12 +163,12 @@ diagnosis diagnose(const host_findings& found) {
   case answered_by::uring:
     if (opens) return {answered_by::uring, cause, "WEFT_KERNEL asks for it, and " + why, {}};
     return {answered_by::undecided, cause, "WEFT_KERNEL asks for io_uring, and " + why,
-            "unset WEFT_KERNEL to go on without io_uring; to have it: " + what_helps(cause)};
+            (refusal ? "unset WEFT_KERNEL to go on without io_uring; to have it: " : "") +
+                what_helps(cause)};
   case answered_by::undecided:
     break;
   }
   if (opens) return {answered_by::uring, cause, why + ", and WEFT_KERNEL is not set", {}};
-  const bool refusal = is_refusal({found.ring.error, std::system_category()});
   return {refusal ? answered_by::epoll : answered_by::undecided, cause, why, what_helps(cause)};
 }
 

@@ -244,6 +244,17 @@ TEST_SUITE("io/doctor") {
     CHECK(diagnose(f).cause == refused_by::sysctl);
     CHECK(contains(diagnose(f).why, "io_uring_disabled is 2"));
     CHECK(contains(diagnose(f).remedy, "unset WEFT_KERNEL"));
+
+    // Without it weft would not start either.
+    for (const int error : {EMFILE, EIO}) {
+      f.ring.error = error;
+      f.kernel_env = "uring";
+      CHECK(diagnose(f).used == answered_by::undecided);
+      const std::string remedy = diagnose(f).remedy;
+      CHECK_FALSE(contains(remedy, "WEFT_KERNEL"));
+      f.kernel_env = "";
+      CHECK(diagnose(f).remedy == remedy);
+    }
   }
 
   TEST_CASE("the text shows every finding") {
