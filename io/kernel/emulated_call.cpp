@@ -83,13 +83,23 @@ int fsync(const io_uring_sqe& e) noexcept {
 constexpr unsigned refused_flags =
     IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
 
+/// Flags of receives that wait for something else than what a socket is called readable for.
+constexpr unsigned refused_message_flags = MSG_OOB | MSG_ERRQUEUE;
+
 bool selects_buffer(const io_uring_sqe& e) noexcept { return (e.flags & IOSQE_BUFFER_SELECT) != 0; }
 
 /// Multishot receives take the buffers that were provided, as they are.
 bool is_sound_receive(const io_uring_sqe& e) noexcept {
   if ((e.ioprio & ~(IORING_RECVSEND_POLL_FIRST | IORING_RECV_MULTISHOT)) != 0) return false;
+  if ((e.msg_flags & refused_message_flags) != 0) return false;
   if ((e.msg_flags & MSG_DONTWAIT) != 0) return !is_multishot(e) && !selects_buffer(e);
   return !is_multishot(e) || (selects_buffer(e) && e.len == 0 && (e.msg_flags & MSG_WAITALL) == 0);
+}
+
+/// One call does it all: what a short one has left of its pieces is not known.
+bool is_sound_message(const io_uring_sqe& e) noexcept {
+  return (e.ioprio & ~IORING_RECVSEND_POLL_FIRST) == 0 &&
+         (e.msg_flags & (refused_message_flags | MSG_WAITALL)) == 0;
 }
 
 bool is_sound_timeout(const io_uring_sqe& e) noexcept {
@@ -132,9 +142,10 @@ call_kind call_kind_of(const io_uring_sqe& e) noexcept {
   case IORING_OP_RECV:
     return only_if(is_sound_receive(e), socket_kind(e));
   case IORING_OP_SEND:
+    return only_if(own_buffer && (e.ioprio & ~IORING_RECVSEND_POLL_FIRST) == 0, socket_kind(e));
   case IORING_OP_SENDMSG:
   case IORING_OP_RECVMSG:
-    return only_if(own_buffer && (e.ioprio & ~IORING_RECVSEND_POLL_FIRST) == 0, socket_kind(e));
+    return only_if(own_buffer && is_sound_message(e), socket_kind(e));
   case IORING_OP_ACCEPT:
     return only_if(own_buffer && (e.ioprio & ~IORING_ACCEPT_MULTISHOT) == 0 && e.file_index == 0,
                    socket_kind(e));

@@ -210,6 +210,24 @@ TEST_SUITE("io/kernel_sockets") {
     });
   }
 
+  TEST_CASE("flags that epoll cannot do justice to are refused") {
+    const nothing_left_behind guard;
+    const fd_pair pair = tcp_pair();
+    std::array<char, 8> buffer{};
+    iovec piece{buffer.data(), buffer.size()};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    raw_queue q(epoll_kernel());
+    for (const int flags : {int{MSG_OOB}, int{MSG_ERRQUEUE}, MSG_OOB | MSG_DONTWAIT}) {
+      CHECK(q.run(io_uring_prep_recv, pair.near, buffer.data(), 8, flags) == -EINVAL);
+      CHECK(q.run(io_uring_prep_recvmsg, pair.near, &message, static_cast<unsigned>(flags)) ==
+            -EINVAL);
+    }
+    CHECK(q.run(io_uring_prep_recvmsg, pair.near, &message, MSG_WAITALL) == -EINVAL);
+    CHECK(q.run(io_uring_prep_sendmsg, pair.near, &message, MSG_WAITALL) == -EINVAL);
+  }
+
   TEST_CASE("operations wait on a socket that is not to block, too") {
     on_each_stream([](kernel& k, auto make) {
       const fd_pair pair = make();
