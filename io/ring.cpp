@@ -5,6 +5,7 @@
 
 #include <liburing.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -16,9 +17,14 @@ namespace weft::detail {
 
 namespace {
 
-// What user_data may be beside the address of an operation.
-constexpr std::uint64_t no_news = 0;
+// What user_data may be beside the address of an operation, which is a multiple of eight.
 constexpr std::uint64_t doorbell = 1;
+constexpr std::uint64_t cancel_of = 2;  // added to the address of its target
+static_assert(alignof(ring_operation) % 8 == 0);
+
+// A cancel that has met nothing is repeated by the next turn, but no more often than this by a loop
+// that has nothing else to do.
+constexpr std::int64_t cancel_pause_ns = 1'000'000;
 
 std::uint64_t address_of(ring_operation& op) noexcept {
   return reinterpret_cast<std::uintptr_t>(&op);
@@ -58,6 +64,12 @@ void operation_list::remove(ring_operation& op) noexcept {
   *link = op.next;
   if (newest_ == &op) newest_ = before;
   op.list = nullptr;
+}
+
+ring_operation* operation_list::find(std::uint64_t address) const noexcept {
+  suspended* s = oldest_;
+  while (s != nullptr && address_of(static_cast<ring_operation&>(*s)) != address) s = s->next;
+  return static_cast<ring_operation*>(s);
 }
 
 ring::ring(kernel& k, worker& w, helper_pool& helpers, const queue_options& options)
@@ -100,16 +112,36 @@ bool ring::withdraw(ring_operation& op) noexcept {
   }
   if (!op.cancel_wanted) {
     op.cancel_wanted = true;
-    if (!try_queue_cancel(op)) cancels_.push(op);
+    queue_cancel(op);
   }
   return false;
+}
+
+void ring::queue_cancel(ring_operation& op) noexcept {
+  if (try_queue_cancel(op))
+    cancelled_.push(op);
+  else
+    cancels_.push(op);
+}
+
+/// What has ended, or cannot be cancelled, ends with a completion of its own.
+void ring::hear_of_cancel(const io_uring_cqe& cqe) noexcept {
+  if (cqe.res != -ENOENT) return;
+  ring_operation* const op = cancelled_.find(cqe.user_data - cancel_of);
+  if (op == nullptr) return;
+  cancelled_.remove(*op);
+  missed_.push(*op);
+}
+
+void ring::repeat_cancels() noexcept {
+  while (ring_operation* const op = missed_.take()) cancels_.push(*op);
 }
 
 bool ring::try_queue_cancel(ring_operation& op) noexcept {
   io_uring_sqe* const sqe = next_entry();
   if (sqe == nullptr) return false;
   io_uring_prep_cancel64(sqe, address_of(op), 0);
-  sqe->user_data = no_news;
+  sqe->user_data = address_of(op) + cancel_of;
   return true;
 }
 
@@ -119,6 +151,7 @@ void ring::hand_over_backlog() noexcept {
       cancels_.push(*op);
       return;
     }
+    cancelled_.push(*op);
   }
   while (!backlog_.empty()) {
     io_uring_sqe* const sqe = next_entry();
@@ -166,7 +199,10 @@ void ring::reap() noexcept {
   io_uring_cqe* cqe = nullptr;
   io_uring_for_each_cqe(&memory, head, cqe) {
     ++seen;
-    if (cqe->user_data == no_news) continue;
+    if ((cqe->user_data & cancel_of) != 0) {
+      hear_of_cancel(*cqe);
+      continue;
+    }
     if (cqe->user_data == doorbell) {
       if ((cqe->flags & IORING_CQE_F_MORE) == 0) doorbell_armed_ = false;
       continue;
@@ -182,6 +218,7 @@ void ring::reap() noexcept {
 }
 
 void ring::poll() noexcept {
+  repeat_cancels();
   hand_over_backlog();
   io_uring& memory = queue_->memory();
   const bool queued = memory.sq.sqe_tail != *memory.sq.ktail || io_uring_sq_ready(&memory) != 0;
@@ -198,7 +235,9 @@ void ring::wait(std::int64_t deadline_ns) noexcept {
   const bool handed_over =
       backlog_.empty() && cancels_.empty() && (doorbell_armed_ || queue_->doorbell_fd() < 0);
   const bool reaped = io_uring_cq_ready(&queue_->memory()) == 0;
+  if (!missed_.empty()) deadline_ns = std::min(deadline_ns, kernel_->now() + cancel_pause_ns);
   enter(handed_over && reaped, deadline_ns);
+  repeat_cancels();
   reap();
 }
 

@@ -7,7 +7,8 @@
 // An operation belongs to the ring that it was submitted to until its completion has been reaped;
 // its user_data is the address of the operation. A cancel is an entry of its own in the same queue:
 // the kernel takes entries in order, so a cancel can only meet the operation that it was meant for,
-// or none, and its own completion carries no news. An operation that finds the queue full waits in
+// or none. That it met none is news only while the operation is still in flight: the kernel was
+// just trying it again, and the cancel is repeated. An operation that finds the queue full waits in
 // the backlog, in order, and is prepared when there is room; nothing is ever dropped.
 //
 //   I1: reap makes a strand ready, then uncounts its operation (release) -> who reads the count
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 
+struct io_uring_cqe;
 struct io_uring_sqe;
 
 namespace weft::detail {
@@ -46,6 +48,8 @@ public:
   void push(ring_operation& op) noexcept;
   ring_operation* take() noexcept;
   void remove(ring_operation& op) noexcept;
+  /// The operation at that address if it is in the list, else null: it may be gone.
+  ring_operation* find(std::uint64_t address) const noexcept;
 
 private:
   suspended* oldest_ = nullptr;
@@ -91,7 +95,10 @@ private:
   io_uring_sqe* next_entry() noexcept;
   void hand_over(ring_operation& op, io_uring_sqe& sqe) noexcept;
   void hand_over_backlog() noexcept;
+  void queue_cancel(ring_operation& op) noexcept;
+  void repeat_cancels() noexcept;
   [[nodiscard]] bool try_queue_cancel(ring_operation& op) noexcept;
+  void hear_of_cancel(const io_uring_cqe& cqe) noexcept;
   void arm_doorbell() noexcept;
   void count(int change) noexcept {
     const std::uint64_t n = in_flight() + static_cast<std::uint64_t>(std::int64_t{change});
@@ -107,6 +114,8 @@ private:
   std::atomic<std::uint64_t> in_flight_{0};  // written by the worker alone
   operation_list backlog_;                   // not prepared yet
   operation_list cancels_;                   // in flight, to be cancelled, no entry yet
+  operation_list cancelled_;                 // in flight, and the cancel is on its way or answered
+  operation_list missed_;                    // in flight, and the cancel has met nothing
   bool doorbell_armed_ = false;
 };
 

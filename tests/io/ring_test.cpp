@@ -10,6 +10,7 @@
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
+#include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/event_loop.hpp"
 #include "weft/sched/work_guard.hpp"
@@ -433,6 +434,43 @@ TEST_SUITE("io/ring") {
     run({.kernel = &k}, with_task_group(body));
     CHECK(end.value == 42);
     CHECK(end.at_ns == test_kernel::first_instant + 1'000'000'000);
+  }
+
+  TEST_CASE("a cancel that has met nothing is repeated, by an idle loop and by a busy one") {
+    tests::on_both([](run_options options) {
+      for (const bool busy : {false, true}) {
+        CAPTURE(busy);
+        test_kernel k;
+        k.on_entry = hold_tagged;
+        int asked = 0;
+        k.on_cancel = [&](const io_uring_sqe&) -> test_kernel::cancel_plan {
+          if (++asked < 5) return {.result = -ENOENT};
+          return {.target_result = -ECANCELED};
+        };
+        ending end;
+        std::atomic<bool> over{false};
+        auto body = [&](task_group& group) -> task<> {
+          (void)group.spawn(await_nop, held, std::ref(end));
+          co_await sleep_for(1ms);
+          group.cancel();
+        };
+        auto cancelled = [&]() -> task<> {
+          co_await with_task_group(body);
+          over = true;
+        };
+        auto other = [&]() -> task<> {
+          co_await sleep_for(1ms);
+          while (busy && !over) co_await yield();
+        };
+        options.kernel = &k;
+        run(options, [](task<> first, task<> second) -> task<> {
+          co_await when_all(std::move(first), std::move(second));
+        }(cancelled(), other()));
+        CHECK(was_cancelled(end));
+        CHECK(end.resumes == 1);
+        CHECK(asked == 5);
+      }
+    });
   }
 
   TEST_CASE("a late cancel does not meet the next operation at the same address") {

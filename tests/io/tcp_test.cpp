@@ -7,6 +7,7 @@
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
+#include "weft/runtime/with_timeout.hpp"
 #include "weft/runtime/yield.hpp"
 
 #include <doctest/doctest.h>
@@ -400,6 +401,28 @@ TEST_SUITE("io/tcp") {
     CHECK(option_of(descriptor_of(alone), SOL_SOCKET, SO_REUSEADDR) == 1);
     CHECK(option_of(descriptor_of(alone), SOL_SOCKET, SO_REUSEPORT) == 0);
     CHECK(option_of(descriptor_of(shared), SOL_SOCKET, SO_REUSEPORT) == 1);
+  }
+
+  TEST_CASE("a write to a peer that has ended and takes nothing is cancelled by a busy loop, too") {
+    run([]() -> task<> {
+      const std::vector<std::byte> much = pattern(64 << 20, 4);
+      for (int i = 0; i < 20; ++i) {
+        pair p = co_await connected();
+        co_await p.server.shutdown();
+        bool over = false;
+        auto busy = [&]() -> task<> {
+          while (!over) co_await yield();
+        };
+        auto write = [&]() -> task<> {
+          auto limited = as_result(
+              with_timeout(std::chrono::microseconds(200 + 137 * i), p.client.write_all(much)));
+          const result<void> written = co_await limited;
+          CHECK_FALSE(written.has_value());
+          over = true;
+        };
+        co_await when_all(busy(), write());
+      }
+    }());
   }
 
   TEST_CASE("a read, an accept and a write are cancelled when a sibling fails") {
