@@ -16,8 +16,8 @@ namespace weft {
 ///          the first queue that is opened decides for all.
 /// Errors:  bad_alloc.
 /// Thread:  any; in a task, too, but it blocks the thread.
-/// Cost:    opens and closes ten rings, one after the other. A seccomp filter that kills instead of
-///          refusing does so here as well.
+/// Cost:    opens and closes nine rings, one after the other. A seccomp filter that kills instead
+///          of refusing does so here as well.
 /// Source:  io_uring_setup(2), io_uring_register(2), uname(2), getrlimit(2), proc(5).
 [[nodiscard]] std::string doctor();
 

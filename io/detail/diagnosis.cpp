@@ -62,7 +62,12 @@ std::string lacking(const ring_findings& ring) {
 
 /// Why a ring cannot be had: a clause that goes on after a colon or a comma.
 std::string reason(const host_findings& found, refused_by cause) {
-  const std::string fails = "io_uring_setup fails with " + errno_name(found.ring.error);
+  // Where a plain ring opens, a filter has thought of the other call only.
+  const bool opens = found.ring.looked_into && found.ring.error != EINVAL &&
+                     found.ring.error != ENOMEM && found.ring.error != EMFILE;
+  const std::string fails =
+      fmt::format("{} fails with {}", opens ? "io_uring_enter" : "io_uring_setup",
+                  errno_name(found.ring.error));
   switch (cause) {
   case refused_by::nobody:
     return "a ring opens";

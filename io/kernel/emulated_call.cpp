@@ -79,6 +79,36 @@ int fsync(const io_uring_sqe& e) noexcept {
   return or_errno((e.fsync_flags & IORING_FSYNC_DATASYNC) != 0 ? ::fdatasync(e.fd) : ::fsync(e.fd));
 }
 
+/// As call_and_wait(), which may be interrupted.
+int call(const io_uring_sqe& e) noexcept {
+  const char* const path = pointer<const char>(e.addr);
+  switch (e.opcode) {
+  case IORING_OP_READ:
+  case IORING_OP_WRITE:
+    return transfer(e, 0);
+  case IORING_OP_FSYNC:
+    return fsync(e);
+  case IORING_OP_STATX:
+    return or_errno(
+        ::statx(e.fd, path, static_cast<int>(e.statx_flags), e.len, pointer<struct statx>(e.off)));
+  case IORING_OP_OPENAT:
+    return or_errno(::openat(e.fd, path, static_cast<int>(e.open_flags), e.len));
+  case IORING_OP_OPENAT2:
+    return or_errno(::syscall(SYS_openat2, e.fd, path, pointer<open_how>(e.off), e.len));
+  case IORING_OP_UNLINKAT:
+    return or_errno(::unlinkat(e.fd, path, static_cast<int>(e.unlink_flags)));
+  case IORING_OP_RENAMEAT:
+    return or_errno(::renameat2(e.fd, path, static_cast<int>(e.len), pointer<const char>(e.off),
+                                e.rename_flags));
+  case IORING_OP_MKDIRAT:
+    return or_errno(::mkdirat(e.fd, path, e.len));
+  case IORING_OP_CLOSE:
+    return or_errno(::close(e.fd));
+  default:
+    return -EINVAL;
+  }
+}
+
 /// Flags by which entries are chained: nobody uses them, and half of it would be worse than none.
 constexpr unsigned refused_flags =
     IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
@@ -152,7 +182,6 @@ call_kind call_kind_of(const io_uring_sqe& e) noexcept {
   case IORING_OP_CONNECT:
     return only_if(own_buffer, call_kind::connect);
   case IORING_OP_READ:
-    return only_if(e.rw_flags == 0, call_kind::transfer);
   case IORING_OP_WRITE:
     return only_if(own_buffer && e.rw_flags == 0, call_kind::transfer);
   case IORING_OP_CLOSE:
@@ -243,41 +272,16 @@ int connect_without_waiting(const io_uring_sqe& e) noexcept {
 }
 
 int call_and_wait(const io_uring_sqe& e) noexcept {
-  const char* const path = pointer<const char>(e.addr);
-  switch (e.opcode) {
-  case IORING_OP_READ:
-  case IORING_OP_WRITE:
-    return transfer(e, 0);
-  case IORING_OP_CONNECT:
-    return or_errno(
-        ::connect(e.fd, pointer<const sockaddr>(e.addr), static_cast<socklen_t>(e.off)));
-  case IORING_OP_FSYNC:
-    return fsync(e);
-  case IORING_OP_STATX:
-    return or_errno(
-        ::statx(e.fd, path, static_cast<int>(e.statx_flags), e.len, pointer<struct statx>(e.off)));
-  case IORING_OP_OPENAT:
-    return or_errno(::openat(e.fd, path, static_cast<int>(e.open_flags), e.len));
-  case IORING_OP_OPENAT2:
-    return or_errno(::syscall(SYS_openat2, e.fd, path, pointer<open_how>(e.off), e.len));
-  case IORING_OP_UNLINKAT:
-    return or_errno(::unlinkat(e.fd, path, static_cast<int>(e.unlink_flags)));
-  case IORING_OP_RENAMEAT:
-    return or_errno(::renameat2(e.fd, path, static_cast<int>(e.len), pointer<const char>(e.off),
-                                e.rename_flags));
-  case IORING_OP_MKDIRAT:
-    return or_errno(::mkdirat(e.fd, path, e.len));
-  case IORING_OP_CLOSE:
-    return or_errno(::close(e.fd));
-  default:
-    return -EINVAL;
-  }
+  int res = call(e);
+  // A signal's handler has run meanwhile. What was closed is closed, whatever close(2) says.
+  while (res == -EINTR && e.opcode != IORING_OP_CLOSE) res = call(e);
+  return res;
 }
 
 int closes_at_once(int fd) noexcept {
   struct stat found{};
   if (::fstat(fd, &found) != 0) return -errno;
-  return S_ISSOCK(found.st_mode) || S_ISFIFO(found.st_mode) || S_ISCHR(found.st_mode) ? 1 : 0;
+  return S_ISSOCK(found.st_mode) || S_ISFIFO(found.st_mode) ? 1 : 0;
 }
 
 }  // namespace weft::detail

@@ -44,10 +44,11 @@ int call_without_waiting(const io_uring_sqe& entry) noexcept;
 /// -EINPROGRESS or -EALREADY: call again when the socket is writable; -EAGAIN: nothing tells when.
 int connect_without_waiting(const io_uring_sqe& entry) noexcept;
 
-/// Any other operation on a file or path, a transfer, a connect. Thread: a helper.
+/// Any other operation on a file or path, a transfer, a close. Thread: any that may block.
 int call_and_wait(const io_uring_sqe& entry) noexcept;
 
-/// Whether closing it never blocks. -errno for what is no descriptor.
+/// Whether closing it is nobody's wait, unless a linger was asked for. -errno for what is no
+/// descriptor.
 int closes_at_once(int fd) noexcept;
 
 }  // namespace weft::detail

@@ -17,6 +17,9 @@ namespace {
 // Completions that a multishot operation gives before others have their turn.
 constexpr int steps_max = 16;
 
+// Until a connect that nothing tells of is tried again: a unix listener's queue is full.
+constexpr std::int64_t pause_ns = 1'000'000;
+
 // What a poll hears of without having asked for it.
 constexpr std::uint32_t always_told = POLLERR | POLLHUP | POLLRDHUP;
 
@@ -46,6 +49,11 @@ void epoll_queue::advance(pending_entry& e, watched& w) noexcept {
 void epoll_queue::settle(pending_entry& e, progress p) noexcept {
   if (p == progress::done) return finish(e, e.res);
   if (p == progress::needs_helper) return send_to_helper(e);
+  if (p == progress::needs_time) {
+    e.state = entry_state::timing;
+    e.deadline_ns = owner_.now() + pause_ns;
+    return timeouts_.insert(e);
+  }
   e.state = entry_state::again;
   again_.push(e);
 }
@@ -103,7 +111,7 @@ epoll_queue::progress epoll_queue::connect(pending_entry& e) noexcept {
     e.started = true;
     return progress::blocked;
   }
-  if (e.res == -EAGAIN) return progress::needs_helper;
+  if (e.res == -EAGAIN) return progress::needs_time;
   if (e.started && e.res == -EISCONN) e.res = 0;
   return progress::done;
 }
@@ -185,10 +193,17 @@ void epoll_queue::wait_for(pending_entry& e, watched& w) noexcept {
   if (!ours || e.kind == call_kind::connect || !watched_descriptors::is_trusted(w)) {
     const int error = descriptors_.watch(w, ours, orphans_);
     if (error == -EPERM && e.kind == call_kind::transfer) return send_to_helper(e);
-    if (error == -EPERM && e.kind == call_kind::poll) return orphans_.push(e);
+    if (error == -EPERM && e.kind == call_kind::poll) return wait_for_nothing(e);
     if (error != 0) return finish(e, error);
   }
   w.waiting.push(e);
+}
+
+/// A poll of what is always ready.
+void epoll_queue::wait_for_nothing(pending_entry& e) noexcept {
+  const unsigned ready = e.sqe->poll32_events & (POLLIN | POLLOUT);
+  if (ready != 0) return finish(e, static_cast<int>(ready));
+  orphans_.push(e);
 }
 
 // --- Helpers -------------------------------------------------------------------------------------
@@ -196,8 +211,19 @@ void epoll_queue::wait_for(pending_entry& e, watched& w) noexcept {
 void epoll_queue::send_to_helper(pending_entry& e) noexcept {
   e.state = entry_state::on_helper;
   // Without a single thread it blocks the worker: late is better than never.
-  if (helpers_.submit(e) != 0) return finish(e, call_and_wait(*e.sqe));
-  ++on_helpers_;
+  if (helpers_.submit(e) == 0) {
+    ++on_helpers_;
+  } else {
+    e.res = call_and_wait(*e.sqe);
+    take_from_helper(e);
+  }
+}
+
+void epoll_queue::take_from_helper(pending_entry& e) noexcept {
+  if (e.res != -EAGAIN || e.kind != call_kind::transfer) return finish(e, e.res);
+  // Somebody else was there first: a descriptor that doesn't block waits like any other.
+  e.started = false;
+  advance(e, *descriptors_.known(e.sqe->fd));
 }
 
 void epoll_queue::run_on_helper(helper_job& job) noexcept {
@@ -221,13 +247,7 @@ void epoll_queue::take_from_helpers() noexcept {
   while (pending_entry* const e = done.oldest()) {
     done.remove(*e);
     --on_helpers_;
-    // Somebody else was there first: a descriptor that doesn't block waits like any other.
-    if (e->res == -EAGAIN && e->kind == call_kind::transfer) {
-      e->started = false;
-      advance(*e, *descriptors_.known(e->sqe->fd));
-    } else {
-      finish(*e, e->res);
-    }
+    take_from_helper(*e);
   }
 }
 

@@ -28,6 +28,9 @@ constexpr unsigned looks_spared_max = 8;
 
 constexpr std::size_t edges_max = 256;
 
+// What read(2) and its like move at most: as a result it is a positive number.
+constexpr unsigned transfer_max = 0x7ffff000;
+
 }  // namespace
 
 epoll_queue::epoll_queue(kernel& owner, const queue_options& options)
@@ -113,8 +116,13 @@ void epoll_queue::go_on() noexcept {
 void epoll_queue::expire() noexcept {
   if (timeouts_.empty()) return;
   const std::int64_t now = owner_.now();
-  while (timer* const due = timeouts_.pop_expired(now))
-    finish(static_cast<pending_entry&>(*due), -ETIME);
+  while (timer* const due = timeouts_.pop_expired(now)) {
+    auto& e = static_cast<pending_entry&>(*due);
+    if (e.kind == call_kind::timeout)
+      finish(e, -ETIME);
+    else
+      advance(e, *descriptors_.known(e.sqe->fd));
+  }
 }
 
 // --- Taking entries ------------------------------------------------------------------------------
@@ -168,7 +176,9 @@ bool epoll_queue::take_on_descriptor(const io_uring_sqe& sqe, call_kind kind) no
   watched& w = *descriptors_.known(sqe.fd);
   w.unwanted = 0;
   if (kind != call_kind::plain) {
-    advance(entries_.add(sqe, kind), w);
+    pending_entry& e = entries_.add(sqe, kind);
+    e.sqe->len = std::min(e.sqe->len, transfer_max);
+    advance(e, w);
     return true;
   }
   const int res = call_once(sqe, w);
@@ -246,9 +256,7 @@ void epoll_queue::start_timeout(pending_entry& e) noexcept {
 }
 
 void epoll_queue::start_close(pending_entry& e) noexcept {
-  const watched* const w = e.sqe->fd >= 0 ? descriptors_.known(e.sqe->fd) : nullptr;
-  const int at_once =
-      w != nullptr && watched_descriptors::is_trusted(*w) ? 1 : closes_at_once(e.sqe->fd);
+  const int at_once = closes_at_once(e.sqe->fd);
   if (at_once < 0) return finish(e, at_once);
   age_descriptor(e.sqe->fd);
   if (at_once == 0) return send_to_helper(e);

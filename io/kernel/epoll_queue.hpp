@@ -3,7 +3,7 @@
 // The emulated kernel's queue, for where io_uring is refused: it takes the same entries and answers
 // with the same completions. What can be waited for is tried at once, then when epoll says that it
 // is ready (edge-triggered, watched_descriptors.hpp); for files, directories and whatever else
-// nothing tells of, a bounded number of helper threads make the call.
+// nothing tells of, at most sixteen helper threads of each queue make the call.
 //
 // What differs from io_uring, beside speed: a file that is closed while an operation on it is in
 // flight is closed at once, and that operation ends by its cancel alone; a descriptor with
@@ -53,7 +53,7 @@ public:
 
 private:
   /// What an operation has come to.
-  enum class progress : unsigned char { done, blocked, gives_way, needs_helper };
+  enum class progress : unsigned char { done, blocked, gives_way, needs_time, needs_helper };
 
   unsigned take_all(unsigned submissions) noexcept;
   bool take(const io_uring_sqe& sqe) noexcept;
@@ -74,7 +74,9 @@ private:
   progress hear(pending_entry& e, std::uint32_t events) noexcept;
   bool select_buffer(const pending_entry& e, io_uring_sqe& filled) const noexcept;
   void wait_for(pending_entry& e, watched& w) noexcept;
+  void wait_for_nothing(pending_entry& e) noexcept;
   void send_to_helper(pending_entry& e) noexcept;
+  void take_from_helper(pending_entry& e) noexcept;
   static void run_on_helper(helper_job& job) noexcept;
 
   int sleep(std::int64_t deadline_ns) noexcept;

@@ -4,9 +4,9 @@
 // neither threads nor rings: what has such parts is of no use in the child, and says so instead of
 // hanging or faulting.
 //
-// The count of forks is all that weft keeps for the whole process. It is added to in the child, by
-// the C library's hook (pthread_atfork); a child made by clone(2) without the library, or by vfork,
-// is not noticed.
+// The count of forks is kept for the whole process, as are the ages of its descriptors and who
+// catches its signals. It is added to in the child, by the C library's hook (pthread_atfork); a
+// child made by clone(2) without the library, or by vfork, is not noticed.
 
 #include <atomic>
 

@@ -39,9 +39,10 @@ public:
 
   /// Hands over `submissions` entries; waits for a completion if `wait`, until `deadline_ns` of the
   /// kernel's clock at the latest (INT64_MAX: for ever). Without `wait` it brings in what has
-  /// completed. Returns how many entries were taken, or -errno: ETIME when the deadline came,
-  /// EINTR, EAGAIN, EBUSY. Entries that were not taken stay in the queue. Between calls the flags
-  /// IORING_SQ_TASKRUN and IORING_SQ_CQ_OVERFLOW in the memory say that there is more to bring in.
+  /// completed. Returns how many entries were taken, or -errno: ETIME when the deadline came; EINTR
+  /// (not by signals alone), EAGAIN, ENOMEM, EBUSY: try again; others: the queue is of no use any
+  /// more. Entries that were not taken stay in the queue. Between calls the flags IORING_SQ_TASKRUN
+  /// and IORING_SQ_CQ_OVERFLOW in the memory say that there may be, or is, more to bring in.
   virtual int enter(unsigned submissions, bool wait, std::int64_t deadline_ns) noexcept = 0;
 
   /// Ends the sleep inside enter(), now or the next one. Thread: any.
@@ -79,7 +80,8 @@ public:
   kernel& operator=(const kernel&) = delete;
   virtual ~kernel() = default;
 
-  /// Errors: system_error that names the call, the errno and the likely cause.
+  /// Errors: system_error that names the call, the errno and the likely cause; invalid_argument for
+  ///         a WEFT_KERNEL that means no kernel.
   virtual std::unique_ptr<kernel_queue> open_queue(const queue_options& options) = 0;
 
   /// Monotonic nanoseconds; for the real kernel those of steady_clock.
@@ -129,7 +131,7 @@ kernel& uring_kernel() noexcept;
 /// The operating system through epoll, also where io_uring could be had.
 kernel& epoll_kernel() noexcept;
 
-/// The kernel of the scheduler that this thread works for, else the real one.
+/// The kernel of the scheduler that this thread works for, else system_kernel().
 kernel& current_kernel() noexcept;
 
 }  // namespace weft

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The real kernel's queue: an io_uring with the best flags that this kernel has. All that weft
-// knows of kernel versions is in linux_queue.cpp.
+// knows of kernel versions is in linux_queue.cpp and ring_needs.hpp.
 
 #include "weft/io/kernel/kernel.hpp"
 

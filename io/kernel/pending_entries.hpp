@@ -24,7 +24,7 @@ class pending_list;
 /// What becomes of a pending entry next.
 enum class entry_state : unsigned char {
   waiting,    // for its descriptor to become ready; for nothing but a cancel, when nobody watches
-  timing,     // for its deadline
+  timing,     // for its deadline, or until it is tried again
   again,      // may go on: it has only given way to others
   on_helper,  // queued for a helper thread, or running there
   finished,   // for room in the completion queue

@@ -74,7 +74,7 @@ public:
   /// be served by another worker now.
   void note_unwanted(watched& w) noexcept;
 
-  /// Makes collect() return, now or the next time. Thread: any.
+  /// Makes wait() return, now or the next time. Thread: any.
   void ring_doorbell() noexcept;
 
   /// Waits for edges until `timeout_ns` have passed (negative: for ever).

@@ -326,21 +326,6 @@ TEST_SUITE("io/kernel_buffers") {
     });
   }
 
-  TEST_CASE("a read takes a buffer of its group, too") {
-    on_each_kernel([](kernel& k) {
-      const fd_pair pipe = pipe_pair();
-      buffer_group<1> buffers;
-      raw_queue q(k);
-      CHECK(buffers.provide(q, 0, 1) == 0);
-      const id reading = q.start(io_uring_prep_read, pipe.near, nullptr, 16, 0);
-      q.newest().flags |= IOSQE_BUFFER_SELECT;
-      q.newest().buf_group = group;
-      CHECK(q.waits(reading));
-      put(pipe.far, "abc");
-      CHECK(buffers.text(q.next(reading)) == "abc");
-    });
-  }
-
   TEST_CASE("buffers are taken back, and it is said how many") {
     on_each_kernel([](kernel& k) {
       const fd_pair pair = unix_pair();
