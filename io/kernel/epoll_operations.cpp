@@ -221,6 +221,7 @@ void epoll_queue::send_to_helper(pending_entry& e) noexcept {
 
 void epoll_queue::take_from_helper(pending_entry& e) noexcept {
   if (e.res != -EAGAIN || e.kind != call_kind::transfer) return finish(e, e.res);
+  if (e.stopped) return finish(e, -ECANCELED);
   // Somebody else was there first: a descriptor that doesn't block waits like any other.
   e.started = false;
   advance(e, *descriptors_.known(e.sqe->fd));

@@ -233,7 +233,10 @@ int epoll_queue::cancel(std::uint64_t user_data, int opcode) noexcept {
   } else if (e->state != entry_state::on_helper) {
     e->list->remove(*e);
   } else {
-    if (!helpers_.cancel(*e)) return -EALREADY;  // a running call is waited for
+    if (!helpers_.cancel(*e)) {
+      e->stopped = true;
+      return -EALREADY;  // a running call is waited for
+    }
     --on_helpers_;
   }
   finish(*e, -ECANCELED);

@@ -60,6 +60,7 @@ pending_entry& pending_entries::add(const io_uring_sqe& sqe, call_kind kind) noe
   e.flags = 0;
   e.state = entry_state::waiting;
   e.started = false;
+  e.stopped = false;
   pending_entry*& bucket = buckets_[bucket_of(sqe.user_data)];
   e.same_bucket = bucket;
   bucket = &e;

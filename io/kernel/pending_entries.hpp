@@ -46,6 +46,7 @@ struct alignas(64) pending_entry : helper_job, timer {
   call_kind kind = call_kind::unknown;
   entry_state state = entry_state::waiting;
   bool started = false;  // it has been tried, or has given something
+  bool stopped = false;  // a cancel came too late for the call that runs: it goes no further
 };
 
 static_assert(sizeof(pending_entry) == 128);
