@@ -75,6 +75,27 @@ int transfer(const io_uring_sqe& e, int flags) noexcept {
   return or_errno(n);
 }
 
+/// Whether a transfer can keep a helper, although epoll has said that there is something: another
+/// one was there first, or a write is larger than the room.
+bool can_keep_helper(int fd) noexcept {
+  struct stat found{};
+  if (::fstat(fd, &found) != 0) return false;
+  return S_ISFIFO(found.st_mode) || (S_ISCHR(found.st_mode) && ::isatty(fd) != 0);
+}
+
+/// Opening waits for nobody at the other end of a FIFO: no cancel would reach the helper.
+int open(const io_uring_sqe& e) noexcept {
+  const char* const path = pointer<const char>(e.addr);
+  const int flags = static_cast<int>(e.open_flags);
+  if ((flags & (O_NONBLOCK | O_PATH)) != 0) return or_errno(::openat(e.fd, path, flags, e.len));
+  int fd = ::openat(e.fd, path, flags | O_NONBLOCK, e.len);
+  // Somebody has to give back a lease on the file first.
+  if (fd < 0 && errno == EAGAIN) fd = ::openat(e.fd, path, flags, e.len);
+  const int res = or_errno(fd);
+  if (res >= 0 && !can_keep_helper(fd)) ::fcntl(fd, F_SETFL, flags);
+  return res;
+}
+
 int fsync(const io_uring_sqe& e) noexcept {
   return or_errno((e.fsync_flags & IORING_FSYNC_DATASYNC) != 0 ? ::fdatasync(e.fd) : ::fsync(e.fd));
 }
@@ -92,7 +113,7 @@ int call(const io_uring_sqe& e) noexcept {
     return or_errno(
         ::statx(e.fd, path, static_cast<int>(e.statx_flags), e.len, pointer<struct statx>(e.off)));
   case IORING_OP_OPENAT:
-    return or_errno(::openat(e.fd, path, static_cast<int>(e.open_flags), e.len));
+    return open(e);
   case IORING_OP_OPENAT2:
     return or_errno(::syscall(SYS_openat2, e.fd, path, pointer<open_how>(e.off), e.len));
   case IORING_OP_UNLINKAT:

@@ -111,7 +111,7 @@ int watched_descriptors::watch(watched& w, bool ours, pending_list& orphans) noe
     }
   }
   w.registered = error == 0;
-  if (error == ENOSPC) error = ENOMEM;  // this user's watches: they come back, as memory does
+  if (error == ENOSPC) error = ENOMEM;       // this user's watches: they come back, as memory does
   w.readable = w.writable = w.over = false;  // W1: an edge comes at once for what there is
   if (ours && !w.ours && error == 0) {
     w.ours = true;

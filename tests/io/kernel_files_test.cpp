@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -329,6 +330,74 @@ TEST_SUITE("io/kernel_files") {
       CHECK(q.run(io_uring_prep_openat, directory, "f/g", O_RDONLY, 0) == -ENOTDIR);
       CHECK(q.run(io_uring_prep_openat, one, "f", O_RDONLY, 0) == -ENOTDIR);
       CHECK(q.run(io_uring_prep_openat, AT_FDCWD, d.path().c_str(), O_WRONLY, 0) == -EISDIR);
+    });
+  }
+
+  TEST_CASE("opening a FIFO waits for nobody at its other end") {
+    on_each_kernel([](kernel& k) {
+      const temporary_directory d;
+      const std::string path = d / "fifo";
+      REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+      raw_queue q(k);
+      CHECK(q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC, 0) == -ENXIO);
+      const owned_fd near(
+          q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC, 0));
+      CHECK(near >= 0);
+      const owned_fd far(
+          q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC, 0));
+      CHECK(far >= 0);
+    });
+  }
+
+  TEST_CASE("a write that is larger than a FIFO's room can be cancelled") {
+    on_each_kernel([](kernel& k) {
+      const temporary_directory d;
+      const std::string path = d / "fifo";
+      REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+      const std::string data(std::size_t{1} << 20, 'd');
+      const auto size = static_cast<unsigned>(data.size());
+      raw_queue q(k);
+      const owned_fd fifo(
+          q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_RDWR | O_CLOEXEC, 0));
+      REQUIRE(fifo >= 0);
+      for (int i = 0; i < 3; ++i) {
+        const id writing = q.start(io_uring_prep_write, fifo, data.data(), size, 0);
+        if (q.waits(writing)) (void)q.cancel(writing);  // or a thread makes the call already
+        CHECK(q.result(writing) < static_cast<int>(size));
+      }
+    });
+  }
+
+  TEST_CASE("of two reads of a terminal the one that gets nothing can be cancelled") {
+    on_each_kernel([](kernel& k) {
+      const owned_fd user(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+      REQUIRE(user >= 0);
+      REQUIRE(::grantpt(user) == 0);
+      REQUIRE(::unlockpt(user) == 0);
+      std::array<char, 64> path{};
+      REQUIRE(::ptsname_r(user, path.data(), path.size()) == 0);
+      std::array<char, 64> buffer{};
+      std::array<char, 64> other{};
+      raw_queue q(k);
+      const owned_fd terminal(
+          q.run(io_uring_prep_openat, AT_FDCWD, path.data(), O_RDWR | O_NOCTTY | O_CLOEXEC, 0));
+      REQUIRE(terminal >= 0);
+      const id one = q.start(io_uring_prep_read, terminal, buffer.data(), 64, 0);
+      const id two = q.start(io_uring_prep_read, terminal, other.data(), 64, 0);
+      CHECK(q.waits(one));
+      CHECK(q.waits(two));
+      put(user, "line\n");
+      while (!q.arrived(one) && !q.arrived(two)) {
+        q.enter(true);
+        q.collect();
+      }
+      const bool first_got_it = q.arrived(one);
+      CHECK(q.result(first_got_it ? one : two) == 5);
+      const id left = first_got_it ? two : one;
+      q.settle();
+      (void)q.cancel(left);
+      const int res = q.result(left);
+      CHECK((res == -ECANCELED || res == -EINTR || res == -EAGAIN));
     });
   }
 
