@@ -333,20 +333,19 @@ TEST_SUITE("io/kernel_files") {
     });
   }
 
-  TEST_CASE("opening a FIFO waits for nobody at its other end") {
-    on_each_kernel([](kernel& k) {
-      const temporary_directory d;
-      const std::string path = d / "fifo";
-      REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-      raw_queue q(k);
-      CHECK(q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC, 0) == -ENXIO);
-      const owned_fd near(
-          q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC, 0));
-      CHECK(near >= 0);
-      const owned_fd far(
-          q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC, 0));
-      CHECK(far >= 0);
-    });
+  TEST_CASE("by epoll, opening a FIFO waits for nobody at its other end") {
+    // io_uring does not wait either, unless it has to look for the name on the disk.
+    const temporary_directory d;
+    const std::string path = d / "fifo";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    raw_queue q(epoll_kernel());
+    CHECK(q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC, 0) == -ENXIO);
+    const owned_fd near(
+        q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC, 0));
+    CHECK(near >= 0);
+    const owned_fd far(
+        q.run(io_uring_prep_openat, AT_FDCWD, path.c_str(), O_WRONLY | O_CLOEXEC, 0));
+    CHECK(far >= 0);
   }
 
   TEST_CASE("a write that is larger than a FIFO's room can be cancelled") {
