@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <thread>
 
 #include <linux/time_types.h>
@@ -34,7 +35,9 @@ constexpr unsigned transfer_max = 0x7ffff000;
 }  // namespace
 
 epoll_queue::epoll_queue(kernel& owner, const queue_options& options)
-    : owner_(owner), memory_(options), helpers_(owner, helpers_max) {}
+    : owner_(owner), memory_(options), helpers_(owner, helpers_max) {
+  if (!entries_.reserve()) throw std::bad_alloc();
+}
 
 // --- Entering ------------------------------------------------------------------------------------
 
