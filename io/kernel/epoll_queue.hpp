@@ -6,11 +6,12 @@
 // nothing tells of, at most sixteen helper threads of each queue make the call.
 //
 // What differs from io_uring, beside speed: a file that is closed while an operation on it is in
-// flight is closed at once, and that operation ends by its cancel alone; a descriptor with
-// O_NONBLOCK waits like any other; the first accept gives a listener O_NONBLOCK, as opening does to
-// a FIFO or terminal, and an io_uring does not wait on such a one. Opening a FIFO never waits for
-// its other end. Known are the operations and flags that weft uses, and multishot
-// accepts, receives and polls, buffer selection and time-outs; others complete with -EINVAL.
+// flight is closed at once, and that operation ends by its cancel alone; paths and addresses are
+// read until the operation has ended. The first accept gives a listener O_NONBLOCK, as opening does
+// to a FIFO or terminal: io_uring waits on such a one in Linux 6.18, older ones may answer EAGAIN.
+// Opening a FIFO never waits for its other end. Known are the operations and flags that weft uses,
+// and multishot accepts, receives and polls, buffer selection and time-outs; others complete with
+// -EINVAL.
 //
 //   B1: ring_doorbell says that it was called (release), then rings -> who hears a ring asks if it
 //       was a call (acquire): a helper's does not end a sleep.

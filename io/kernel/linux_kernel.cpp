@@ -112,8 +112,8 @@ private:
     return detail::open_linux_queue(*this, options);
   }
 
-  /// Whichever queue is opened first decides for all: a listener on which one kind has accepted is
-  /// not for the other (epoll_queue.hpp).
+  /// Whichever queue is opened first decides for all: a listener on which one kind has accepted may
+  /// not be for the other (epoll_queue.hpp).
   std::unique_ptr<kernel_queue> open_first(const queue_options& options) {
     std::unique_ptr<kernel_queue> queue;
     try {
