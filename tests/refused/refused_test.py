@@ -58,6 +58,11 @@ def where_descriptors_have_run_out_nothing_takes_its_place():
         cannot_start(run(answer), code, "io_uring_setup", text, cause)
 
 
+def a_ring_that_may_not_be_entered_is_none():
+    is_on_epoll(run("ENTER"))
+    cannot_start(run("ENTER", "uring"), 1, "io_uring_enter", "Operation not permitted")
+
+
 def who_asks_for_epoll_never_tries_io_uring():
     assert run("KILL").returncode == -signal.SIGSYS, "the filter ends who tries"
     is_on_epoll(run("KILL", "epoll"))
@@ -71,6 +76,7 @@ def an_unknown_kernel_is_an_error_that_names_the_known_ones():
 
 TESTS = [where_io_uring_is_refused_epoll_takes_its_place, who_insists_on_io_uring_is_told_why_not,
          where_descriptors_have_run_out_nothing_takes_its_place,
+         a_ring_that_may_not_be_entered_is_none,
          who_asks_for_epoll_never_tries_io_uring,
          an_unknown_kernel_is_an_error_that_names_the_known_ones]
 
