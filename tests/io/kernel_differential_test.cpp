@@ -105,7 +105,7 @@ int caught(lying_kernel::lie alter, int seeds) {
 TEST_SUITE("io/kernel_differential") {
   TEST_CASE("random programs leave the same history on io_uring and on epoll" *
             doctest::skip(tests::io_uring_refusal() != 0)) {
-    const int seeds = repetitions(300, 5'000);
+    const int seeds = repetitions(300, 1'000);
     int told = 0;
     for (int seed = 1; seed <= seeds && told < 3; ++seed) {
       const std::string report =
