@@ -181,6 +181,45 @@ TEST_SUITE("io/kernel_sockets") {
     });
   }
 
+  TEST_CASE("what lies behind urgent data is received, although the receive before it stopped") {
+    on_each_kernel([](kernel& k) {
+      const fd_pair pair = tcp_pair();
+      std::array<char, 64> buffer{};
+      raw_queue q(k);
+      const id waiting = q.start(io_uring_prep_recv, pair.near, buffer.data(), 64, 0);
+      CHECK(q.waits(waiting));
+      put(pair.far, "ab");
+      REQUIRE(::send(pair.far, "!", 1, MSG_OOB) == 1);
+      put(pair.far, "cd");
+      CHECK(first(buffer, q.result(waiting)) == "ab");
+      CHECK(first(buffer, q.run(io_uring_prep_recv, pair.near, buffer.data(), 64, 0)) == "cd");
+    });
+  }
+
+  TEST_CASE("a socket for whose bytes nobody has waited for a while is received from again") {
+    on_each_stream([](kernel& k, auto make) {
+      const fd_pair pair = make();
+      const fd_pair other = make();
+      std::array<char, 64> buffer{};
+      std::array<char, 8> unused{};
+      raw_queue q(k);
+      const id elsewhere = q.start(io_uring_prep_recv, other.near, unused.data(), 8, 0);
+      const id early = q.start(io_uring_prep_recv, pair.near, buffer.data(), 64, 0);
+      CHECK(q.waits(early));
+      put(pair.far, "a");
+      CHECK(q.result(early) == 1);
+      for (int i = 0; i < 10; ++i) {
+        put(pair.far, "b");
+        CHECK(q.waits(elsewhere));  // and sees that there is something for nobody
+      }
+      CHECK(q.run(io_uring_prep_recv, pair.near, buffer.data(), 64, 0) == 10);
+      const id late = q.start(io_uring_prep_recv, pair.near, buffer.data(), 64, 0);
+      CHECK(q.waits(late));
+      put(pair.far, "c");
+      CHECK(first(buffer, q.result(late)) == "c");
+    });
+  }
+
   TEST_CASE("a receive with MSG_PEEK leaves the bytes where they are") {
     on_each_stream([](kernel& k, auto make) {
       const fd_pair pair = make();
