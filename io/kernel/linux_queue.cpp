@@ -29,7 +29,7 @@ namespace {
 // liburing maps queues by raw system calls, which ThreadSanitizer doesn't see: it takes two queues
 // that get the same addresses one after the other for shared memory. The kernel has ordered the one
 // after the other; so does this, for the sanitizer.
-char queue_memory;
+char mapped_queues;
 
 const char* likely_cause(int error) noexcept {
   switch (error) {
@@ -75,7 +75,7 @@ public:
       ::close(doorbell_);
       refuse("io_uring_enter", -entered);
     }
-    if (__tsan_acquire != nullptr) __tsan_acquire(&queue_memory);
+    if (__tsan_acquire != nullptr) __tsan_acquire(&mapped_queues);
     io_uring_ring_dontfork(&ring_);
     // A few per cent less per enter; a kernel that refuses it is entered by descriptor.
     if (io_uring_register_ring_fd(&ring_) == 1) registered_ = IORING_ENTER_REGISTERED_RING;
@@ -85,7 +85,7 @@ public:
     // The registration belongs to the thread that made it, and ends with it. On another one the
     // same number is somebody else's: liburing must not take that away.
     if (std::this_thread::get_id() != opener_) ring_.int_flags = 0;
-    if (__tsan_release != nullptr) __tsan_release(&queue_memory);
+    if (__tsan_release != nullptr) __tsan_release(&mapped_queues);
     io_uring_queue_exit(&ring_);
     ::close(doorbell_);
   }
