@@ -177,7 +177,7 @@ private:
   void reset() noexcept {
     if (promise_ == nullptr) return;
     promise_->check_destroyed();
-    promise_->self.destroy();
+    promise_->handle().destroy();
     promise_ = nullptr;
   }
 

@@ -22,6 +22,9 @@ inline constexpr std::size_t cache_line_size = 64;
 struct std_atomics {
   template <class U>
   using atomic = std::atomic<U>;
+  /// Keeps the order of a store and a load behind it against those who pass a heavy fence, one that
+  /// the system has every thread of the process pass.
+  static void light_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 };
 
 template <class U>

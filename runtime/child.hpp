@@ -52,7 +52,7 @@ public:
 
   void add_owner() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: owned
   void drop_owner() noexcept {
-    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) self.destroy();  // sync: C2
+    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) handle().destroy();  // sync: C2
   }
 
   /// False when the child has ended already.
@@ -124,10 +124,11 @@ template <class T>
 class child_promise final : public child_base, public outcome<T> {
 public:
   explicit child_promise(std::source_location where = std::source_location::current()) noexcept
-      : child_base(where) {
-    self = std::coroutine_handle<child_promise>::from_promise(*this);
+      : child_base(where) {}
+  child<T> get_return_object() noexcept {
+    static_assert(has_usual_place<child_promise>);
+    return {this};
   }
-  child<T> get_return_object() noexcept { return {this}; }
   void unhandled_exception() noexcept { this->set_exception(std::current_exception()); }
 
   struct final_step {
@@ -145,7 +146,7 @@ public:
       group_state& group = c.finish_child(c.failure());
       if (c.drop_owner_at_end()) {
         c.clear();
-        current_worker()->retire(c.self);
+        current_worker()->retire(c.handle());
       }
       release(group);
     }

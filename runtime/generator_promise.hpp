@@ -119,7 +119,7 @@ private:
 
   std::coroutine_handle<> give_back(state s) noexcept {
     state_ = s;
-    return current_worker()->hop(std::exchange(awaiter, nullptr)->self);
+    return current_worker()->hop(std::exchange(awaiter, nullptr)->handle());
   }
   state state_ = state::unstarted;
   bool closing_ = false;
@@ -141,11 +141,12 @@ template <class T>
 class generator_promise final : public generator_base {
 public:
   explicit generator_promise(std::source_location where = std::source_location::current()) noexcept
-      : generator_base(where) {
-    self = std::coroutine_handle<generator_promise>::from_promise(*this);
-  }
+      : generator_base(where) {}
 
-  async_generator<T> get_return_object() noexcept { return async_generator<T>(*this); }
+  async_generator<T> get_return_object() noexcept {
+    static_assert(has_usual_place<generator_promise>);
+    return async_generator<T>(*this);
+  }
 
   yield_step yield_value(T&& v,
                          std::source_location where = std::source_location::current()) noexcept {
@@ -180,11 +181,12 @@ template <class T>
 class generator_promise<T&> final : public generator_base {
 public:
   explicit generator_promise(std::source_location where = std::source_location::current()) noexcept
-      : generator_base(where) {
-    self = std::coroutine_handle<generator_promise>::from_promise(*this);
-  }
+      : generator_base(where) {}
 
-  async_generator<T&> get_return_object() noexcept { return async_generator<T&>(*this); }
+  async_generator<T&> get_return_object() noexcept {
+    static_assert(has_usual_place<generator_promise>);
+    return async_generator<T&>(*this);
+  }
 
   yield_step yield_value(T& v,
                          std::source_location where = std::source_location::current()) noexcept {

@@ -85,6 +85,7 @@ void child_base::start(group_state& group) noexcept {
               "spawn on a task group that has ended: spawn from its body or its children");
   group_ = &group;
   line_.enter(group, group.opener());
+  line_.settle();
   line_.set_wrapped();
   strand_ = &line_;
   if (group.try_run(node_)) launch();

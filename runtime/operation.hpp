@@ -42,7 +42,7 @@ struct operation_kind {
 struct operation : suspended {
   explicit operation(const operation_kind& k) noexcept : kind(&k), owner(nullptr) {}
   /// set_up() follows before it waits.
-  explicit operation(before_waiting b) noexcept : suspended(b) {}
+  explicit operation(before_waiting b) noexcept : suspended(b) { promise = nullptr; }
   /// Of one that does not wait yet.
   operation(const operation& other) noexcept : suspended(before_waiting()) {
     promise = other.promise;

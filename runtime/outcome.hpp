@@ -4,12 +4,39 @@
 // depends on T; `take` hands the value out once.
 
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
 namespace weft::detail {
+
+/// Room for a T, or an exception in its place. A promise with a T that is aligned more strictly
+/// than frames are by themselves would lie elsewhere in its frame than others do
+/// (promise_base::handle()): then the room has some to spare.
+template <class T>
+union outcome_room {
+  static constexpr std::size_t usual_alignment = 2 * sizeof(void*);
+  static constexpr bool usual = alignof(T) <= usual_alignment;
+
+  outcome_room() noexcept {}
+  ~outcome_room() {}
+
+  T& value() noexcept {
+    if constexpr (usual) {
+      return in_place;
+    } else {
+      const auto at = reinterpret_cast<std::uintptr_t>(bytes);
+      return *reinterpret_cast<T*>((at + alignof(T) - 1) & ~(alignof(T) - 1));
+    }
+  }
+
+  std::conditional_t<usual, T, char> in_place;
+  std::byte bytes[usual ? 1 : sizeof(T) + alignof(T) - 1];
+  std::exception_ptr exception;
+};
 
 template <class T>
 class outcome {
@@ -22,35 +49,34 @@ public:
   template <class U = T>
     requires std::convertible_to<U, T>
   void return_value(U&& v) noexcept(std::is_nothrow_constructible_v<T, U>) {
-    std::construct_at(std::addressof(value_), std::forward<U>(v));
+    std::construct_at(std::addressof(room_.value()), std::forward<U>(v));
     state_ = state::value;
   }
   void set_exception(std::exception_ptr e) noexcept {
-    if (state_ == state::value) std::destroy_at(std::addressof(value_));
-    std::construct_at(std::addressof(exception_), std::move(e));
+    if (state_ == state::value) std::destroy_at(std::addressof(room_.value()));
+    std::construct_at(std::addressof(room_.exception), std::move(e));
     state_ = state::exception;
   }
 
   bool failed() const noexcept { return state_ == state::exception; }
-  const std::exception_ptr& exception() const noexcept { return exception_; }
+  const std::exception_ptr& exception() const noexcept { return room_.exception; }
   T take() {
-    if (state_ == state::exception) std::rethrow_exception(exception_);
-    return std::move(value_);
+    if (state_ == state::exception) [[unlikely]]
+      std::rethrow_exception(room_.exception);
+    return std::move(room_.value());
   }
   /// Destroys what nobody will take.
   void clear() noexcept {
-    if (state_ == state::value) std::destroy_at(std::addressof(value_));
-    if (state_ == state::exception) std::destroy_at(std::addressof(exception_));
+    if (state_ == state::value) std::destroy_at(std::addressof(room_.value()));
+    if (state_ == state::exception) [[unlikely]]
+      std::destroy_at(std::addressof(room_.exception));
     state_ = state::none;
   }
 
 private:
   enum class state : unsigned char { none, value, exception };
 
-  union {
-    T value_;
-    std::exception_ptr exception_;
-  };
+  outcome_room<T> room_;
   state state_ = state::none;
 };
 

@@ -34,13 +34,6 @@ struct operation_tag {};
 template <class A>
 concept keeps_line = requires { typename A::keeps_line_tag; };
 
-/// A child of a combinator: the strand of a task that no coroutine awaits by itself.
-struct combinator_child : strand {
-  suspended node;
-  /// The child's task has finished: what runs next. Publishes: the record may be gone afterwards.
-  std::coroutine_handle<> (*finished)(combinator_child&, worker&) noexcept = nullptr;
-};
-
 template <class A>
 concept has_await_interface = requires(A& a) {
   a.await_ready();
@@ -123,26 +116,30 @@ public:
   std::coroutine_handle<> call(promise_base& child) noexcept {
     child.awaiter = this;
     child.strand_ = strand_;
-    return current_worker()->hop(child.self);
+    return current_worker()->hop(child.handle());
   }
 
   /// The coroutine has reached its end: what runs next.
-  std::coroutine_handle<> finish() noexcept {
-    worker& w = *current_worker();
-    if (awaiter != nullptr) [[likely]]
-      return w.hop(awaiter->self);
-    auto& child = static_cast<combinator_child&>(*strand_);
-    return child.finished(child, w);
+  std::coroutine_handle<> finish() noexcept;
+
+  /// Every promise begins with this part, and is aligned no stricter than frames are by themselves:
+  /// so its place in the frame does not depend on its type.
+  std::coroutine_handle<> handle() noexcept {
+    return std::coroutine_handle<promise_base>::from_promise(*this);
   }
 
   /// Ends the program with a message that names this coroutine, and the line where it stands.
   [[noreturn, gnu::cold, gnu::noinline]] void misused(const char* what) const noexcept;
 
-  std::coroutine_handle<> self{};
   promise_base* awaiter = nullptr;  // null at the root of a strand
   strand* strand_ = nullptr;        // null until it is started
   std::source_location line;
 };
+
+/// Whether handle() gives the handle of a coroutine with this promise.
+template <class Promise>
+inline constexpr bool has_usual_place =
+    std::derived_from<Promise, promise_base> && alignof(Promise) <= 2 * sizeof(void*);
 
 struct final_awaiter {
   bool await_ready() const noexcept { return false; }

@@ -9,6 +9,7 @@
 //       -> whoever got the message and ends the scheduler waits for zero (acquire): no doorbell is
 //       rung that is gone, or whose descriptor is somebody else's by now.
 
+#include "weft/runtime/detail/fork_deque.hpp"
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/message.hpp"
 
@@ -35,6 +36,9 @@ public:
   /// True when several workers take from the same ready work (a pool), false on an event loop,
   /// where nothing needs a lock.
   bool shared() const noexcept { return shared_; }
+
+  /// Who takes what a worker of this scheduler forks.
+  detail::forks_taken_by forks_taken_by() const noexcept { return forks_taken_by_; }
 
   /// Has some worker of this scheduler deliver `m`, soon. Thread: any.
   virtual void send(detail::message& m) noexcept = 0;
@@ -97,12 +101,15 @@ protected:
     return senders_.load(std::memory_order_acquire) != 0;  // sync: D1
   }
 
-  scheduler(bool shared, unsigned workers) : shared_(shared), idle_(workers) {}
+  scheduler(bool shared, unsigned workers,
+            detail::forks_taken_by forks = detail::forks_taken_by::owner)
+      : shared_(shared), forks_taken_by_(forks), idle_(workers) {}
   ~scheduler() = default;
 
   virtual void wake_one() noexcept = 0;
 
   const bool shared_;
+  const detail::forks_taken_by forks_taken_by_;
   detail::idle_workers<> idle_;
 
 private:

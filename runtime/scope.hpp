@@ -114,8 +114,10 @@ private:
   strand_list visited_;
 };
 
+inline scheduler& strand::home() const noexcept { return scope_->home(); }
+
 inline bool strand::stop_requested() const noexcept {
-  return scope_->stop_requested() || (scope_ == base_ && stopped_alone());
+  return scope_->stop_requested() || (stopped_alone() && scope_ == base_);
 }
 
 }  // namespace weft::detail

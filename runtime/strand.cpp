@@ -12,16 +12,24 @@
 
 namespace weft::detail {
 
-void strand::enter(cancel_scope& base, promise_base* parent) noexcept {
+void strand::settle_now() noexcept {
+  settled_ = true;
+  cancel_scope& base = *scope_;
+  deliver = &strand::deliver_cancel;
   home_ = &base.home();
   base_ = &base;
-  scope_ = &base;
-  parent_ = parent;
+  waiting_ = nullptr;
+  stop_records_ = nullptr;
+  name_ = {};
+  linked_ns_ = 0;
+  trace_id_ = 0;
+  refusals_ = 0;
   shared_ = base.shared();
-  deliver = &strand::deliver_cancel;
+  cancel_posted_ = false;
+  completed_ = false;
 }
 
-void strand::leave() noexcept {
+void strand::leave_settled() noexcept {
   WEFT_ASSERT(scope_ == base_, "a strand ended inside a scope that it had opened");
   if (linked_) {
     if (has_stop_token_) [[unlikely]]
@@ -40,11 +48,12 @@ void strand::unlock() noexcept {
 }
 
 bool strand::stop_is_under_way() const noexcept {
-  return scope_->stop_is_under_way() || (scope_ == base_ && stopped_alone());
+  return scope_->stop_is_under_way() || (stopped_alone() && scope_ == base_);
 }
 
 void strand::link_once() noexcept {
   if (linked_) return;
+  settle();
   linked_ns_ = home_->now();
   base_->link(*this);
   linked_ = true;
@@ -63,6 +72,7 @@ bool strand::begin_wait(operation& op) noexcept {
 }
 
 void strand::begin_join(operation& op) noexcept {
+  settle();
   lock();
   waiting_ = &op;
 }

@@ -2,9 +2,9 @@
 #pragma once
 // A strand is a line of coroutines that run one at a time: a spawned task or a child of when_all,
 // with the frames that it awaits. It knows the cancel scope that it is in, and the operation that
-// it waits for. A strand links itself into its scope's list once, when it first has to wait:
-// fork-join that never waits pays nothing for cancellation, and an await writes to no cache line
-// that strands share.
+// it waits for. A strand links itself into its scope's list once, when it first has to wait, and
+// most of the record is made only then: fork-join that never waits pays nothing for cancellation,
+// and an await writes to no cache line that strands share.
 //
 // The lock (a no-op on an event loop) covers `waiting_`, `scope_`, `cancel_posted_` and
 // `stop_records_`. Who waits:
@@ -46,23 +46,33 @@ struct stop_token_query;
 struct worker;
 
 struct strand_link {
-  plain<strand_link*> prev = nullptr;
-  plain<strand_link*> next = nullptr;
+  plain<strand_link*> prev;
+  plain<strand_link*> next;
 };
 
 class strand : private message, private strand_link {
 public:
-  strand() noexcept = default;
+  strand() noexcept : message(before_waiting()) {}
   strand(const strand&) = delete;
   strand& operator=(const strand&) = delete;
 
   /// Before the first resume: where it belongs, and which coroutine waits for its end (may be
   /// null).
-  void enter(cancel_scope& base, promise_base* parent) noexcept;
-  /// After its last frame has finished; the record may be reused or freed then.
-  void leave() noexcept;
+  void enter(cancel_scope& base, promise_base* parent) noexcept {
+    scope_ = &base;
+    parent_ = parent;
+  }
+  /// What only a wait, or somebody who looks at the strand, needs: once, by the strand itself, or
+  /// by its owner before others know it.
+  void settle() noexcept {
+    if (!settled_) settle_now();
+  }
+  /// After its last frame has finished; the record may be freed then.
+  void leave() noexcept {
+    if (settled_) leave_settled();
+  }
 
-  scheduler& home() const noexcept { return *home_; }
+  scheduler& home() const noexcept;
   /// The innermost scope that is open. Thread: the strand itself.
   cancel_scope& scope() const noexcept { return *scope_; }
   /// The coroutine that waits for this strand's end, for those who walk who-awaits-whom.
@@ -75,15 +85,24 @@ public:
   void set_wrapped() noexcept { wrapped_ = true; }
   /// What reports call it while it does not wait: the function that was spawned.
   std::source_location name() const noexcept { return name_; }
-  void set_name(std::source_location function) noexcept { name_ = function; }
+  void set_name(std::source_location function) noexcept {
+    settle();
+    name_ = function;
+  }
 
   /// An await was refused: how many there were since the last scope closed into one that is not
   /// stopped. A stopped one refuses all that follow, so they came in a row. Thread: the strand
   /// itself.
-  unsigned count_refusal() noexcept { return ++refusals_; }
+  unsigned count_refusal() noexcept {
+    settle();
+    return ++refusals_;
+  }
 
   /// What the recorder knows this strand by; 0 until it has seen it. Thread: the strand itself.
-  std::uint64_t trace_id = 0;
+  std::uint64_t& trace_id() noexcept {
+    settle();
+    return trace_id_;
+  }
 
   [[nodiscard]] bool begin_wait(operation& op) noexcept;
   /// The same for a wait that a stop does not refuse: the end of children that it stops, too.
@@ -120,6 +139,8 @@ private:
   friend class task_tree;
   friend stop_token_query;
 
+  void settle_now() noexcept;
+  void leave_settled() noexcept;
   void link_once() noexcept;
   void lock() noexcept;
   void unlock() noexcept;
@@ -130,23 +151,28 @@ private:
   void forget_stop_records(const cancel_scope& s) noexcept;
   static void deliver_cancel(message& m, worker& w) noexcept;
 
-  scheduler* home_ = nullptr;
-  cancel_scope* base_ = nullptr;          // whose list it is in
-  plain<cancel_scope*> scope_ = nullptr;  // innermost
-  promise_base* parent_ = nullptr;
-  plain<operation*> waiting_ = nullptr;
-  plain<stop_record*> stop_records_ = nullptr;  // behind tokens that were asked for
-  std::source_location name_{};                 // written before it is linked
-  std::int64_t linked_ns_ = 0;                  // when it first had to wait
-  unsigned refusals_ = 0;                       // the strand itself
+  // From the beginning on.
+  plain<cancel_scope*> scope_;  // innermost
+  promise_base* parent_;
   spin_lock lock_;
-  bool shared_ = false;
-  bool wrapped_ = false;               // its root frame is the library's own
-  bool linked_ = false;                // the strand itself
-  bool has_stop_token_ = false;        // the strand itself
-  plain<bool> cancel_posted_ = false;  // the message is on its way to the operation's owner
-  plain<bool> completed_ = false;      // ... and the operation has ended meanwhile
   atomic<bool> stopped_alone_{false};
+  bool wrapped_ = false;         // its root frame is the library's own
+  bool settled_ = false;         // the strand itself
+  bool linked_ = false;          // the strand itself
+  bool has_stop_token_ = false;  // the strand itself
+
+  // Once it is settled.
+  scheduler* home_;
+  cancel_scope* base_;  // whose list it is in
+  plain<operation*> waiting_;
+  plain<stop_record*> stop_records_;  // behind tokens that were asked for
+  std::source_location name_;         // written before it is linked
+  std::int64_t linked_ns_;            // when it first had to wait
+  std::uint64_t trace_id_;            // the strand itself
+  unsigned refusals_;                 // the strand itself
+  bool shared_;
+  plain<bool> cancel_posted_;  // the message is on its way to the operation's owner
+  plain<bool> completed_;      // ... and the operation has ended meanwhile
 };
 
 /// Circular list of strands; a strand can leave without knowing which list it is in.

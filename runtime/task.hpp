@@ -5,6 +5,7 @@
 // the same task runs on an event loop or on a thread pool.
 
 #include "weft/runtime/assert.hpp"
+#include "weft/runtime/fork_join.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/outcome.hpp"
 #include "weft/runtime/promise.hpp"
@@ -76,10 +77,10 @@ private:
 
   void reset() noexcept {
     if (promise_ == nullptr) return;
-    if (promise_->strand_ != nullptr && !promise_->self.done()) [[unlikely]]
+    if (promise_->strand_ != nullptr && !promise_->handle().done()) [[unlikely]]
       promise_->misused("this task was destroyed while it is suspended: await it to its end, or "
                         "cancel the scope that it runs in and join it");
-    promise_->self.destroy();
+    promise_->handle().destroy();
     promise_ = nullptr;
   }
 
@@ -93,11 +94,12 @@ class task_promise final : public promise_base, public outcome<T> {
 public:
   // The default argument is evaluated inside the coroutine: it names the function and its line.
   explicit task_promise(std::source_location where = std::source_location::current()) noexcept
-      : promise_base(where) {
-    self = std::coroutine_handle<task_promise>::from_promise(*this);
-  }
+      : promise_base(where) {}
 
-  task<T> get_return_object() noexcept { return task<T>(*this); }
+  task<T> get_return_object() noexcept {
+    static_assert(has_usual_place<task_promise>);
+    return task<T>(*this);
+  }
   final_awaiter final_suspend() const noexcept { return {}; }
   void unhandled_exception() noexcept { this->set_exception(std::current_exception()); }
 };

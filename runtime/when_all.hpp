@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // when_all: runs several awaitables and waits for all of them. Each child is a strand of its own.
-// The first starts at once; the others are offered to thieves, newest kept nearest, and what nobody
-// took the owner runs itself, one after the other, without going back to the scheduler. The child
-// that finishes last resumes the parent. On an event loop the same steps start the children in
-// order.
-//
-// Where the worker's budget is gone, whoever goes on does so from the worker's loop, after it has
-// let others run: so a task that only forks and joins does not keep its thread.
+// The first starts at once, and what nobody took meanwhile the owner runs itself, one after the
+// other, without going back to the scheduler (fork_join.hpp). On an event loop the same steps start
+// the children in order.
 //
 // when_all does not cancel: it opens no scope. Use with_task_group where a failure should stop the
 // rest.
-//
-//   A1: a child's decrement (acq_rel) -> the last child's: the parent reads what all have written.
 
-#include "weft/runtime/atomics.hpp"
+#include "weft/runtime/fork_join.hpp"
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/to_task.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <tuple>
 #include <utility>
@@ -32,41 +24,6 @@ namespace weft {
 
 namespace detail {
 
-/// The counter and the way home of one when_all; children are added from last to first.
-class fork_join {
-public:
-  struct record : combinator_child {
-    fork_join* join = nullptr;
-  };
-
-  fork_join() noexcept = default;
-  fork_join(const fork_join&) = delete;
-  fork_join& operator=(const fork_join&) = delete;
-
-  /// Fixes the number of children. Before the first prepare().
-  void begin(promise_base& parent, std::size_t children) noexcept {
-    parent_ = &parent;
-    left_.store(children, std::memory_order_relaxed);  // relaxed: published by the forks
-  }
-  void prepare(record& r, promise_base& child) noexcept {
-    r.enter(strand_of(*parent_).scope(), parent_);
-    r.node.promise = &child;
-    r.finished = &fork_join::child_finished;
-    r.join = this;
-    child.strand_ = &r;
-  }
-
-protected:
-  static std::coroutine_handle<> child_finished(combinator_child& child, worker& w) noexcept;
-
-private:
-  [[gnu::cold, gnu::noinline]] static std::coroutine_handle<> rest(record& last,
-                                                                   worker& w) noexcept;
-
-  promise_base* parent_ = nullptr;
-  atomic<std::size_t> left_{0};
-};
-
 /// What escaped the children: the first failure in argument order, a cancel only if there is no
 /// other.
 class first_escape {
@@ -75,9 +32,8 @@ public:
   void look_at(const P& promise) noexcept {
     if (promise.failed()) add(promise.exception());
   }
-  void rethrow() const {
-    if (first_ != nullptr) std::rethrow_exception(first_);
-  }
+  /// There was one.
+  [[noreturn]] void rethrow() const { std::rethrow_exception(first_); }
 
 private:
   void add(const std::exception_ptr& e) noexcept;
@@ -115,20 +71,21 @@ public:
 private:
   template <std::size_t... I>
   std::coroutine_handle<> start(std::index_sequence<I...>) noexcept {
-    constexpr std::size_t count = sizeof...(T);
-    worker& w = *current_worker();
-    join_.begin(*promise, count);
-    (join_.prepare(records_[I], task_access::promise(std::get<I>(tasks_))), ...);
-    promise_base& first = *records_[0].node.promise;
-    for (std::size_t i = count - 1; i > 0; --i) w.fork(records_[i].node);
-    return w.hop(first.self);
+    (records_[I].set(task_access::promise(std::get<I>(tasks_))), ...);
+    return join_.start(*promise, records_.data(), sizeof...(T));
   }
   template <std::size_t... I>
-  value_type take(std::index_sequence<I...>) {
+  value_type take(std::index_sequence<I...> all) {
+    if ((task_access::finished(std::get<I>(tasks_)).failed() || ...)) [[unlikely]]
+      rethrow(all);
+    return value_type(take_value(task_access::finished(std::get<I>(tasks_)))...);
+  }
+
+  template <std::size_t... I>
+  [[noreturn, gnu::cold, gnu::noinline]] void rethrow(std::index_sequence<I...>) {
     first_escape escape;
     (escape.look_at(task_access::finished(std::get<I>(tasks_))), ...);
     escape.rethrow();
-    return value_type(take_value(task_access::finished(std::get<I>(tasks_)))...);
   }
 
   std::tuple<task<T>...> tasks_;
@@ -159,18 +116,14 @@ public:
 
   bool await_ready() const noexcept { return tasks_.empty(); }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    worker& w = *current_worker();
-    join_.begin(*promise, tasks_.size());
     for (std::size_t i = 0; i < tasks_.size(); ++i)
-      join_.prepare(records_[i], task_access::promise(tasks_[i]));
-    promise_base& first = *records_[0].node.promise;
-    for (std::size_t i = tasks_.size() - 1; i > 0; --i) w.fork(records_[i].node);
-    return w.hop(first.self);
+      records_[i].set(task_access::promise(tasks_[i]));
+    return join_.start(*promise, records_.data(), records_.size());
   }
   Values await_resume() {
-    first_escape escape;
-    for (auto& t : tasks_) escape.look_at(task_access::finished(t));
-    escape.rethrow();
+    for (auto& t : tasks_)
+      if (task_access::finished(t).failed()) [[unlikely]]
+        rethrow();
     if constexpr (std::is_void_v<Values>) {
       return;
     } else if constexpr (requires(Values v) { v.reserve(1); }) {
@@ -186,6 +139,11 @@ public:
   promise_base* promise = nullptr;
 
 private:
+  [[noreturn, gnu::cold, gnu::noinline]] void rethrow() {
+    first_escape escape;
+    for (auto& t : tasks_) escape.look_at(task_access::finished(t));
+    escape.rethrow();
+  }
   template <std::size_t... I>
   Values take(std::index_sequence<I...>) {
     return Values{task_access::finished(tasks_[I]).take()...};

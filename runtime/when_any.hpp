@@ -37,31 +37,29 @@ struct when_any_outcomes {
 
 namespace detail {
 
+/// The exception that a child's task has ended with, or null.
+using failure_of = const std::exception_ptr* (*)(const promise_base&) noexcept;
+template <class T>
+const std::exception_ptr* failure_in(const promise_base& p) noexcept {
+  const auto& ended = static_cast<const task_promise<T>&>(p);
+  return ended.failed() ? &ended.exception() : nullptr;
+}
+
 /// Children of which the first to complete stops the others.
 class first_of : public fork_join {
 public:
   static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
 
-  struct record : fork_join::record {
-    std::size_t index = 0;
-    const std::exception_ptr* (*failure)(const promise_base&) noexcept = nullptr;
-  };
-
-  first_of(promise_base& parent, std::size_t children) noexcept
+  explicit first_of(promise_base& parent) noexcept
       : parent_(parent), scope_(strand_of(parent).home()) {
     strand_of(parent).open(scope_);
-    begin(parent, children);
   }
 
-  template <class T>
-  void add(record& r, std::size_t index, task<T>& t) noexcept {
-    prepare(r, task_access::promise(t));
-    r.finished = &first_of::child_finished;
-    r.index = index;
-    r.failure = [](const promise_base& p) noexcept {
-      const auto& ended = static_cast<const task_promise<T>&>(p);
-      return ended.failed() ? &ended.exception() : nullptr;
-    };
+  std::coroutine_handle<> start_all(record* first, const failure_of* failures,
+                                    std::size_t count) noexcept {
+    first_ = first;
+    failures_ = failures;
+    return start(parent_, first, count, &first_of::child_ended);
   }
 
   joinable_scope& scope() noexcept { return scope_; }
@@ -72,28 +70,51 @@ public:
   }
 
 private:
-  static std::coroutine_handle<> child_finished(combinator_child& child, worker& w) noexcept;
+  static void child_ended(fork_join& join, record& child) noexcept;
 
   promise_base& parent_;
   joinable_scope scope_;
+  record* first_ = nullptr;
+  const failure_of* failures_ = nullptr;
   atomic<std::size_t> winner_{nobody};
 };
 
-/// Starts children that were added, and ends when all of them have.
+/// The children of as many tasks; none is moved once it has started.
+template <class Tasks>
+struct any_children;
+template <class T>
+struct any_children<std::vector<task<T>>> {
+  explicit any_children(std::vector<task<T>>& tasks)
+      : records(tasks.size()), failures(tasks.size(), &failure_in<T>) {
+    for (std::size_t i = 0; i < tasks.size(); ++i) records[i].set(task_access::promise(tasks[i]));
+  }
+  std::vector<fork_join::record> records;
+  std::vector<failure_of> failures;
+};
+template <class... T>
+struct any_children<std::tuple<task<T>...>> {
+  explicit any_children(std::tuple<task<T>...>& tasks) {
+    std::size_t i = 0;
+    std::apply([&](auto&... each) { (records[i++].set(task_access::promise(each)), ...); }, tasks);
+  }
+  std::array<fork_join::record, sizeof...(T)> records;
+  static constexpr std::array<failure_of, sizeof...(T)> failures{&failure_in<T>...};
+};
+
+/// Starts the children, and ends when all of them have.
+template <class Children>
 struct run_children : operation_tag {
-  run_children(first_of::record* first, std::size_t n) noexcept : records(first), count(n) {}
+  run_children(first_of& f, Children& c) noexcept : all(&f), children(&c) {}
 
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    worker& w = *current_worker();
-    promise_base& first = *records[0].node.promise;
-    for (std::size_t i = count - 1; i > 0; --i) w.fork(records[i].node);
-    return w.hop(first.self);
+    return all->start_all(children->records.data(), children->failures.data(),
+                          children->records.size());
   }
   void await_resume() const noexcept {}
 
-  first_of::record* records;
-  std::size_t count;
+  first_of* all;
+  Children* children;
   promise_base* promise = nullptr;
 };
 
@@ -108,33 +129,15 @@ any_value<T...> take_winner(std::tuple<task<T>...>& tasks, std::size_t winner) {
                          take_value(task_access::finished(std::get<I>(tasks))));
 }
 
-/// The records of as many children; none is moved once its child has started.
-template <class Tasks>
-struct any_records : std::vector<first_of::record> {
-  explicit any_records(Tasks& tasks) : std::vector<first_of::record>(tasks.size()) {}
-  void add_to(first_of& all, Tasks& tasks) noexcept {
-    for (std::size_t i = 0; i < tasks.size(); ++i) all.add((*this)[i], i, tasks[i]);
-  }
-};
-template <class... T>
-struct any_records<std::tuple<task<T>...>> : std::array<first_of::record, sizeof...(T)> {
-  explicit any_records(std::tuple<task<T>...>&) noexcept {}
-  void add_to(first_of& all, std::tuple<task<T>...>& tasks) noexcept {
-    std::size_t i = 0;
-    std::apply([&](auto&... each) { ((all.add((*this)[i], i, each), ++i), ...); }, tasks);
-  }
-};
-
 /// Runs all tasks, and gives what `take` makes of them and of the winner's index.
 template <class Value, class Tasks>
 task<Value> run_any(Tasks tasks, Value (*take)(Tasks&, std::size_t)) {
   own_promise own;
   promise_base& self = co_await own;
-  any_records<Tasks> records(tasks);
-  first_of all(self, records.size());
-  records.add_to(all, tasks);
-  run_children children(records.data(), records.size());
-  co_await children;
+  any_children<Tasks> children(tasks);
+  first_of all(self);
+  run_children run(all, children);
+  co_await run;
   scope_join join(all.scope());
   co_await join;
   const std::size_t winner = all.close();
@@ -186,7 +189,7 @@ template <class... A>
 /// The same for a vector of tasks.
 ///
 /// Errors: invalid_argument when it is empty.
-/// Cost:   one frame and one allocation for all of them.
+/// Cost:   one frame and two allocations for all of them.
 template <class T>
 [[nodiscard]] task<when_any_result<T>> when_any(std::vector<task<T>> tasks) {
   static_assert(!std::is_reference_v<T>, "weft: a result holds no reference: let the tasks give "

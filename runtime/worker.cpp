@@ -75,30 +75,18 @@ worker::~worker() {
   frames_elsewhere.fetch_add(frames.live(), std::memory_order_relaxed);  // relaxed: a statistic
 }
 
-void worker::fork(suspended& s) noexcept {
-  if (!shared) {
-    s.next = std::exchange(local_forks, &s);
-  } else if (forks.push(&s)) {
-    home->notify_pushed();
-  } else {
-    ready(s);  // no memory for a larger deque: it waits among the woken tasks instead
-  }
+promise_base* worker::pop_fork() noexcept {
+  forked* const f = forks.pop(nullptr, [this] { home->notify_pushed(); });
+  return f != nullptr ? &f->begin(*f, *this) : nullptr;
 }
 
-suspended* worker::pop_fork() noexcept {
-  // pop() pays a fence even for nothing, and between two woken tasks there mostly is nothing.
-  if (shared) return forks.empty() ? nullptr : forks.pop();
-  if (local_forks == nullptr) return nullptr;
-  return std::exchange(local_forks, local_forks->next);
-}
-
-void worker::resume(suspended& s) noexcept {
+void worker::resume(promise_base& p) noexcept {
   ++resumes;
   hops = 0;
   budget = budget_max;
   if (observed) [[unlikely]]
-    note_task(*s.promise);
-  s.promise->self.resume();
+    note_task(p);
+  p.handle().resume();
   finish_resume();
   if (observed) [[unlikely]]
     note_end();
@@ -121,7 +109,7 @@ void worker::note_task(const promise_base& next) noexcept {
   span.file = next.line.file_name();
   span.line = next.line.line();
   if (trace != nullptr) {
-    std::uint64_t& id = root->strand_->trace_id;
+    std::uint64_t& id = root->strand_->trace_id();
     if (id == 0) id = trace->next_task_id();
     span.task = id;
     span.begin_ns = home->now();

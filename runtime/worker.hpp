@@ -44,7 +44,8 @@ struct worker {
   static constexpr unsigned refusals_max = 1000;
 
   worker(scheduler& s, unsigned i, frame_depot* depot)
-      : home(&s), index(i), shared(s.shared()), frames(depot), timers(s.shared()) {}
+      : home(&s), index(i), shared(s.shared()), frames(depot), timers(s.shared()),
+        forks(s.forks_taken_by()) {}
   ~worker();
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
@@ -68,11 +69,19 @@ struct worker {
     }
   }
 
-  /// Offers a child that was forked: the owner comes back to the newest, thieves take the oldest.
-  void fork(suspended& s) noexcept;
+  /// Adds what was forked: the owner comes back to the newest, thieves take the oldest. False when
+  /// there is no memory for it: the caller makes it ready. Publishes.
+  [[nodiscard]] bool fork(forked& f) noexcept {
+    return forks.push(&f, [this] { home->notify_pushed(); });
+  }
 
-  /// The newest forked child that nobody took, or nullptr.
-  suspended* pop_fork() noexcept;
+  /// True when `f` was the newest fork and nobody had taken it: it is the caller's now.
+  [[nodiscard]] bool try_unfork(forked& f) noexcept {
+    return forks.pop(&f, [this] { home->notify_pushed(); }) != nullptr;
+  }
+
+  /// What is to be resumed of the newest fork that nobody took, or nullptr.
+  promise_base* pop_fork() noexcept;
 
   /// One ready await is paid for. False when the budget is gone: the task has to yield.
   bool spend() noexcept {
@@ -82,9 +91,9 @@ struct worker {
     return true;
   }
 
-  /// Runs `s` until it suspends, with everything that it transfers to. Thread: owner, from its
-  /// loop.
-  void resume(suspended& s) noexcept;
+  /// Runs a coroutine until it suspends, with everything that it transfers to. Thread: owner, from
+  /// its loop.
+  void resume(promise_base& p) noexcept;
 
   /// Destroys the frame of a coroutine that has ended, once nothing of it is on the stack.
   void retire(std::coroutine_handle<> h) noexcept {
@@ -128,7 +137,6 @@ struct worker {
   std::coroutine_handle<> retired{};  // ended, to be destroyed once nothing of it is on the stack
   unsigned hops = 0;
   unsigned budget = budget_max;
-  suspended* local_forks = nullptr;  // event loop: a plain stack instead of the deque
   frame_cache frames;
   std::uint64_t resumes = 0;
   trace_span span{};  // what runs now, when observed
@@ -138,7 +146,7 @@ struct worker {
   worker_timers timers;
   mailbox inbox;
   ready_queue fifo;
-  fork_deque<suspended> forks;
+  fork_deque<forked> forks;
   parker<> parking;
 
 private:

@@ -9,6 +9,7 @@
 #include "weft/sched/detail/signal_watch.hpp"
 #include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
+#include "weft/sched/detail/theft_note.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/detail/work_or_park.hpp"
 #include "weft/sched/trace.hpp"
@@ -32,8 +33,8 @@ struct thread_pool::seat {
   void run_ready() noexcept { detail::run_ready(worker, detail::resumes_per_turn); }
   /// A message that the worker has sent to itself, without a wake-up.
   bool must_look_again() const noexcept { return !worker.inbox.empty(); }
-  detail::suspended* steal() noexcept { return pool.steal(*this); }
-  void run(detail::suspended& s) noexcept { worker.resume(s); }
+  detail::promise_base* steal() noexcept { return pool.steal(*this); }
+  void run(detail::promise_base& p) noexcept { worker.resume(p); }
   bool work_anywhere() const noexcept { return pool.work_anywhere(); }
   void wake_one() noexcept { pool.wake_one(); }
   void about_to_sleep() noexcept;
@@ -52,7 +53,11 @@ struct thread_pool::parts {
   parts(thread_pool& pool, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
         helpers(detail::make_helpers(kernel, o.helpers_max)), hosting(pool),
-        stalls(detail::make_stall_watch(kernel, o, o.workers)) {}
+        stalls(detail::make_stall_watch(kernel, o, o.workers)),
+        forces(o.workers > 1 && kernel.heavy_fence() == 0) {}
+
+  /// False where the system refuses it: what is hidden stays so until its owner shares it.
+  bool heavy_fence() const noexcept { return forces && kernel.heavy_fence() == 0; }
 
   const run_options options;
   const detail::fork_guard here;
@@ -61,8 +66,10 @@ struct thread_pool::parts {
   detail::frame_depot depot;
   detail::hosting hosting;
   const std::unique_ptr<detail::stall_watch> stalls;  // null: not asked for
+  const bool forces;                                  // workers can take what others hide
   detail::mailbox inbox;                              // whoever comes first delivers
   std::vector<std::unique_ptr<seat>> seats;
+  detail::theft_note<> thefts;
 
   // The start: nobody works before every ring is open, since any may have to ring any other's bell.
   std::mutex gate;
@@ -72,6 +79,14 @@ struct thread_pool::parts {
 };
 
 namespace {
+
+/// Looks at what others fork before a thief takes by force what they hide: about 10 us.
+constexpr int patience = 100;
+
+/// A single worker is robbed by nobody.
+detail::forks_taken_by takers(const run_options& o) noexcept {
+  return o.workers == 1 ? detail::forks_taken_by::owner : detail::forks_taken_by::thieves;
+}
 
 run_options with_workers(run_options o) noexcept {
   if (o.workers == 0) o.workers = available_cores();
@@ -83,7 +98,8 @@ run_options with_workers(run_options o) noexcept {
 thread_pool::thread_pool(run_options options) : thread_pool(with_workers(options), counted()) {}
 
 thread_pool::thread_pool(const run_options& options, counted)
-    : scheduler(true, options.workers), parts_(std::make_unique<parts>(*this, options)) {
+    : scheduler(true, options.workers, takers(options)),
+      parts_(std::make_unique<parts>(*this, options)) {
   auto& seats = parts_->seats;
   seats.reserve(options.workers);
   for (unsigned i = 0; i < options.workers; ++i) {
@@ -238,8 +254,13 @@ void thread_pool::wake_one() noexcept {
 
 bool thread_pool::work_anywhere() const noexcept {
   if (!parts_->inbox.empty()) return true;
+  // After a theft, what a worker has forked is shared late, or hidden while it computes.
+  if (parts_->thefts.take() && parts_->heavy_fence()) {
+    for (const auto& s : parts_->seats)
+      if (s->worker.forks.hides()) return true;
+  }
   for (const auto& s : parts_->seats)
-    if (!s->worker.fifo.empty() || !s->worker.forks.empty()) return true;
+    if (!s->worker.fifo.empty() || s->worker.forks.offers()) return true;
   return false;
 }
 
@@ -263,26 +284,60 @@ bool thread_pool::waits_for_ever(const seat& self) noexcept {
          !work_anywhere() && idle_.all_asleep() == asleep;
 }
 
-/// A forked child of another worker, the oldest, else half of its woken tasks.
-detail::suspended* thread_pool::steal(seat& thief) noexcept {
+/// What the oldest fork of another worker resumes, else half of its woken tasks.
+detail::promise_base* thread_pool::steal_shared(seat& thief) noexcept {
   auto& seats = parts_->seats;
   const std::size_t count = seats.size();
   for (std::size_t i = 0; i < count; ++i) {
     seat& victim = *seats[(thief.last_victim + i) % count];
     if (&victim == &thief) continue;
-    detail::suspended* s = victim.worker.forks.steal();
-    if (s == nullptr) s = thief.worker.fifo.steal_from(victim.worker.fifo);
-    if (s == nullptr) continue;
-    thief.last_victim = victim.worker.index;
-    return s;
+    if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
+    if (detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo)) {
+      thief.last_victim = victim.worker.index;
+      return s->promise;
+    }
   }
   return nullptr;
+}
+
+/// The same for what a worker has forked and not shared, since it has computed for long.
+detail::promise_base* thread_pool::steal_hidden(seat& thief) noexcept {
+  for (const auto& victim : parts_->seats) {
+    if (victim.get() == &thief || !victim->worker.forks.hides()) continue;
+    const auto fence = [this] { (void)parts_->heavy_fence(); };
+    if (detail::forked* const f = victim->worker.forks.steal_by_force(fence))
+      return begin(thief, *victim, *f);
+  }
+  return nullptr;
+}
+
+detail::promise_base* thread_pool::steal(seat& thief) noexcept {
+  for (int looks = 0; looks < patience; ++looks) {
+    if (detail::promise_base* const p = steal_shared(thief)) return p;
+    // Who hides something shares it with the next thing that it forks or takes back.
+    if (!somebody_hides(thief)) return nullptr;
+    detail::wait_briefly(looks);
+  }
+  return parts_->forces ? steal_hidden(thief) : nullptr;
+}
+
+/// The victim may not know yet that it has to share the next one.
+detail::promise_base* thread_pool::begin(seat& thief, seat& victim, detail::forked& f) noexcept {
+  thief.last_victim = victim.worker.index;
+  parts_->thefts.note();
+  return &f.begin(f, thief.worker);
+}
+
+bool thread_pool::somebody_hides(const seat& thief) const noexcept {
+  for (const auto& s : parts_->seats)
+    if (s.get() != &thief && s->worker.forks.hides()) return true;
+  return false;
 }
 
 bool thread_pool::seat::look() noexcept {
   detail::deliver_messages(worker, pool.parts_->inbox);
   detail::look_around(worker);
-  return !worker.fifo.empty() || !worker.forks.empty();
+  return !worker.fifo.empty() || worker.forks.hides();
 }
 
 void thread_pool::seat::about_to_sleep() noexcept {

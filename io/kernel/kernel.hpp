@@ -87,6 +87,10 @@ public:
   /// Monotonic nanoseconds; for the real kernel those of steady_clock.
   virtual std::int64_t now() noexcept = 0;
 
+  /// Has every thread of the process pass a full memory fence before it returns; 0 or -errno. The
+  /// first call may take milliseconds, the others take microseconds.
+  virtual int heavy_fence() noexcept = 0;
+
   /// Errors: system_error when no thread can be had.
   virtual std::unique_ptr<helper_thread> start_helper(void (*body)(void*), void* argument) = 0;
 

@@ -23,6 +23,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,6 +55,16 @@ answered_by asked_for() {
                               "\"; it may be uring or epoll, or unset to take what there is");
 }
 
+// Registered first, by whoever comes first in this process: a forked child has to do it again.
+int fence_all_threads() noexcept {
+  const auto membarrier = [](int command) noexcept {
+    return static_cast<int>(::syscall(SYS_membarrier, command, 0, 0));
+  };
+  if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0) return 0;
+  if (errno != EPERM || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0) return -errno;
+  return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 ? 0 : -errno;
+}
+
 class linux_kernel final : public kernel {
 public:
   explicit linux_kernel(answered_by who) noexcept : who_(who) {}
@@ -67,6 +78,7 @@ public:
     }
     return open(who, options);
   }
+  int heavy_fence() noexcept override { return fence_all_threads(); }
   std::int64_t now() noexcept override {
     return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
   }

@@ -3,22 +3,35 @@
 
 // The queue of forked work: its owner pushes and pops at one end, thieves steal at the other.
 //
-// This is the growable work-stealing deque of Chase and Lev in the C11 form of Le, Pop, Cohen and
-// Zappa Nardelli (PPoPP 2013), with seq_cst accesses in place of their fences, because
-// ThreadSanitizer does not see fences. It holds pointers, owns nothing but its arrays, and knows
-// neither tasks nor workers. `top_` is the index of the oldest item, `bottom_` the one after the
-// newest; both only count up (a pop takes back what it counted), and wrap without harm.
+// A split deque, in the way of Lace and Wool, whose shared part is as small as it can be. The
+// invariant: when the owner has pushed or popped, its oldest item is shared, if there is one, and
+// no other. The owner pushes and pops the others, which are private, without a fence, an exchange
+// or a cache line that thieves write. A thief takes the shared item, and with its next push or pop
+// the owner, who sees that nothing is shared any more, shares the oldest that is left.
 //
-// R1: push stores bottom -> steal loads bottom: hands over the slot and what the item points to.
-// R2: pop stores bottom, then loads top | a steal or pop swaps top, a steal loads bottom after
-//     it: one order of all four (seq_cst), so that an item that the owner takes without a swap
-//     is one that no thief can still believe to be there.
-// R3: steal swaps top -> push loads top: a slot is read before it is used again.
+// What stays private because its owner computes for long a thief can take by force. It has the
+// system make every thread of the process pass a fence (a `heavy` fence; the owner's `light` one
+// only keeps the compiler from reordering), which costs microseconds: that is for a thief that
+// would sleep otherwise.
+//
+// It holds pointers, owns nothing but its arrays, and knows neither tasks nor workers. `top_` is
+// the index of the oldest item and only grows, `bottom_` the one after the newest; `split_`, which
+// only grows, is after top where the oldest item is shared, and not after it where none is. All
+// wrap without harm. A thief takes the item at top by a swap of top, if split or, by force, bottom
+// is after it. The owner takes the item before bottom by the same swap where it is the oldest, and
+// without where it is not: then it is not before split, so nobody else can take it but by force.
+//
+// R1: offer stores split -> steal loads split: hands over the slot and what the item points to.
+// R2: push or pop stores bottom -> steal_by_force loads bottom: the same.
+// R3: steal swaps top -> make_room loads top: a slot is read before it is used again.
 // R4: grow stores array -> steal loads array: hands over the array with the items copied into it.
-// R5: push stores bottom, then its caller loads the idle word | a worker announces its sleep in
-//     the idle word, then loads bottom in steal or empty: one of the two sees the other (seq_cst).
-// R6: steal swaps top -> another steal loads top: the second thief's load of bottom comes after
-//     the first one's swap in the order of R2.
+// R5: offer stores split, then its caller loads the idle word | a worker announces its sleep in
+//     the idle word, then loads split in steal or offers: one of the two sees the other (seq_cst).
+// R6: pop stores bottom, light fence, loads top | steal_by_force loads top, heavy fence, loads
+//     bottom: an item that the owner takes without a swap is one that the thief does not see, or
+//     the owner sees that top stands there.
+// R7: push stores bottom, light fence, loads top | a thief swaps top, heavy fence, loads bottom in
+//     hides: the owner sees that nothing is shared any more, or the thief what is private.
 
 #include "weft/runtime/atomics.hpp"
 
@@ -31,19 +44,36 @@
 
 namespace weft::detail {
 
+/// Who takes from a fork deque.
+enum class forks_taken_by {
+  owner,   // nobody else: nothing is ever shared
+  thieves  // the oldest item is shared
+};
+
 /// A deque of `T*`, never null, whose arrays come from `Allocator` (a stateless one).
 ///
-/// Thread: push and pop by the owner only, the others by anyone; nobody uses it any more when it
-///         is destroyed. Items that are left in it then are forgotten, not destroyed.
+/// Thread: the owner's functions by the owner only, the others by anyone; nobody uses it any more
+///         when it is destroyed. Items that are left in it then are forgotten, not destroyed.
 template <class T, class Atomics = std_atomics, class Allocator = std::allocator<T*>>
 class fork_deque {
 public:
   using index = std::int64_t;
+  struct nobody_sleeps {
+    void operator()() const noexcept {}
+  };
 
   /// Holds at least `capacity` items before it grows. `first` is the index of the first one:
   /// tests start close to where an index wraps.
-  explicit fork_deque(std::size_t capacity = 256, index first = 0)
-      : top_(first), bottom_(first), array_(array::create(std::bit_ceil(capacity), nullptr)) {}
+  explicit fork_deque(forks_taken_by who = forks_taken_by::thieves, std::size_t capacity = 256,
+                      index first = 0)
+      : top_(first), split_(first), bottom_(first), who_(who), array_(nullptr) {
+    use(array::create(std::bit_ceil(capacity), nullptr), first);
+    // Before the items of a deque that is the owner's alone stands one that is never taken: so
+    // nothing ever looks as if it should be shared.
+    if (who != forks_taken_by::owner) return;
+    split_.store(after(first), std::memory_order_relaxed);   // relaxed: nobody knows it yet
+    bottom_.store(after(first), std::memory_order_relaxed);  // relaxed: nobody knows it yet
+  }
 
   fork_deque(const fork_deque&) = delete;
   fork_deque& operator=(const fork_deque&) = delete;
@@ -57,75 +87,84 @@ public:
     }
   }
 
-  /// Owner: adds the newest item. False, with nothing changed, when the array is full and a
+  /// Owner: adds the newest item. Where nothing was shared the oldest item is, and `offered` is
+  /// called: then look for sleepers (R5). False, with nothing changed, when the array is full and a
   /// larger one cannot be had: the caller keeps the item.
-  [[nodiscard]] bool push(T* item) noexcept {
-    // relaxed: the owner is the only writer of bottom and array.
-    const index b = bottom_.load(std::memory_order_relaxed);
-    array* a = array_.load(std::memory_order_relaxed);
-    const index t = top_.load(std::memory_order_acquire);  // sync: R3
-    if (distance(t, b) == static_cast<index>(a->capacity)) {
-      a = grow(a, t, b);
-      if (a == nullptr) return false;
-    }
-    a->slot(b).store(item, std::memory_order_relaxed);   // relaxed: R1 hands it over
-    bottom_.store(after(b), std::memory_order_seq_cst);  // sync: R1, R5
+  template <class Offered = nobody_sleeps>
+  [[nodiscard]] bool push(T* item, Offered offered = {}) noexcept {
+    const index b = bottom_.load(std::memory_order_relaxed);  // relaxed: own store
+    if (b == full_at_) [[unlikely]]
+      if (!make_room(b)) return false;
+    own_slot(b).store(item, std::memory_order_relaxed);  // relaxed: R1 or R2 hands it over
+    bottom_.store(after(b), std::memory_order_release);  // sync: R2, R7
+    Atomics::light_fence();
+    const index s = split_.load(std::memory_order_relaxed);  // relaxed: own store
+    const index t = top_.load(std::memory_order_relaxed);    // relaxed: R7
+    if (distance(s, t) >= 0) [[unlikely]]
+      if (offer(t, after(b))) offered();
     return true;
   }
 
-  /// Owner: takes the newest item; null when there is none.
-  [[nodiscard]] T* pop() noexcept {
-    // relaxed: the owner is the only writer of bottom and array.
+  /// Owner: takes the newest item, if it is `expected`, or any (null); null when it is another one
+  /// or there is none. `offered` as in push.
+  template <class Offered = nobody_sleeps>
+  [[nodiscard]] T* pop(const T* expected = nullptr, Offered offered = {}) noexcept {
+    // relaxed: the owner is the only writer of bottom, split and the slots.
     const index b = before(bottom_.load(std::memory_order_relaxed));
-    array* const a = array_.load(std::memory_order_relaxed);
-    bottom_.store(b, std::memory_order_seq_cst);     // sync: R2
-    index t = top_.load(std::memory_order_seq_cst);  // sync: R2
-    const index older = distance(t, b);
-    if (older < 0) {
-      bottom_.store(after(b), std::memory_order_relaxed);  // relaxed: offers nothing
-      return nullptr;
-    }
-    T* const item = a->slot(b).load(std::memory_order_relaxed);  // relaxed: own store
-    if (older > 0) return item;
-    // The last item: thieves may be after it too, and the swap says who has it. Bottom comes
-    // to stand where top stands in either case.
-    const bool won = top_.compare_exchange_strong(t, after(t), std::memory_order_seq_cst,
-                                                  std::memory_order_relaxed);  // sync: R2
-    bottom_.store(after(b), std::memory_order_relaxed);  // relaxed: offers nothing
-    return won ? item : nullptr;
+    T* const item = own_slot(b).load(std::memory_order_relaxed);
+    if (expected != nullptr && item != expected) return nullptr;
+    const index s = split_.load(std::memory_order_relaxed);
+    if (distance(s, b) < 0) [[unlikely]]
+      return pop_oldest(b, item);
+    bottom_.store(b, std::memory_order_release);  // sync: R2, R6
+    Atomics::light_fence();
+    const index t = top_.load(std::memory_order_relaxed);  // relaxed: R6
+    // With top before split something is shared, and it is not this item.
+    if (distance(s, t) < 0) [[likely]]
+      return item;
+    if (distance(t, b) <= 0) return pop_oldest(b, item);
+    if (offer(t, b)) offered();
+    return item;
   }
 
-  /// Anyone: takes the oldest item. Null says that the deque was empty at some moment during the
-  /// call; a race lost to another taker is tried again, so that null never hides an item.
+  /// Anyone: takes the oldest item if it is shared. Null says that nothing was at some moment
+  /// during the call; a race lost to another taker is tried again, so that null never hides an
+  /// item.
   [[nodiscard]] T* steal() noexcept {
     for (;;) {
-      index t = top_.load(std::memory_order_acquire);           // sync: R6
-      const index b = bottom_.load(std::memory_order_seq_cst);  // sync: R1, R2, R5
-      if (distance(t, b) <= 0) return nullptr;
-      array* const a = array_.load(std::memory_order_acquire);  // sync: R4
-      // relaxed: R1 or R4 has handed the slot over, or top has moved on and the swap fails.
-      T* const item = a->slot(t).load(std::memory_order_relaxed);
-      if (top_.compare_exchange_strong(t, after(t), std::memory_order_seq_cst,
-                                       std::memory_order_relaxed)) {  // sync: R2, R3, R6
-        return item;
-      }
+      const index t = top_.load(std::memory_order_relaxed);    // relaxed: the swap checks it
+      const index s = split_.load(std::memory_order_seq_cst);  // sync: R1, R5
+      if (distance(t, s) <= 0) return nullptr;
+      if (T* const item = take_at(t)) return item;
     }
   }
 
-  /// Anyone: whether there is nothing to steal. What was pushed before the caller announced its
-  /// sleep is seen (R5); what is seen may be gone a moment later.
-  [[nodiscard]] bool empty() const noexcept {
-    const index t = top_.load(std::memory_order_relaxed);     // relaxed: an old top is smaller
-    const index b = bottom_.load(std::memory_order_seq_cst);  // sync: R5
-    return distance(t, b) <= 0;
+  /// Anyone: takes the oldest item, shared or not. `heavy_fence` makes all threads of the process
+  /// pass a fence.
+  template <class Fence>
+  [[nodiscard]] T* steal_by_force(Fence heavy_fence) noexcept {
+    for (;;) {
+      const index t = top_.load(std::memory_order_relaxed);  // relaxed: R6, and the swap checks it
+      heavy_fence();
+      const index b = bottom_.load(std::memory_order_acquire);  // sync: R2, R6
+      if (distance(t, b) <= 0) return nullptr;
+      if (T* const item = take_at(t)) return item;
+    }
   }
 
-  /// Anyone: about how many items there are, to choose a victim by.
-  [[nodiscard]] std::size_t size_hint() const noexcept {
-    const index t = top_.load(std::memory_order_relaxed);     // relaxed: a hint
-    const index b = bottom_.load(std::memory_order_relaxed);  // relaxed: a hint
-    const index size = distance(t, b);
-    return size > 0 ? static_cast<std::size_t>(size) : 0;
+  /// Anyone: whether something is shared. What was offered before the caller announced its sleep
+  /// is seen (R5); what is seen may be gone a moment later.
+  [[nodiscard]] bool offers() const noexcept {
+    const index t = top_.load(std::memory_order_relaxed);    // relaxed: an old top is smaller
+    const index s = split_.load(std::memory_order_seq_cst);  // sync: R5
+    return distance(t, s) > never_taken();
+  }
+
+  /// Anyone: whether there is something, shared or not; exact behind a heavy fence (R7).
+  [[nodiscard]] bool hides() const noexcept {
+    const index t = top_.load(std::memory_order_relaxed);     // relaxed: an old top is smaller
+    const index b = bottom_.load(std::memory_order_relaxed);  // relaxed: R7
+    return distance(t, b) > never_taken();
   }
 
 private:
@@ -136,11 +175,50 @@ private:
   static index after(index i) noexcept {
     return static_cast<index>(static_cast<std::uint64_t>(i) + 1);
   }
+  static index plus(index i, std::size_t n) noexcept {
+    return static_cast<index>(static_cast<std::uint64_t>(i) + n);
+  }
   static index before(index i) noexcept {
     return static_cast<index>(static_cast<std::uint64_t>(i) - 1);
   }
   static index distance(index from, index to) noexcept {
     return static_cast<index>(static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from));
+  }
+
+  index never_taken() const noexcept { return who_ == forks_taken_by::owner ? 1 : 0; }
+
+  slot_type& own_slot(index i) const noexcept {
+    return own_slots_[static_cast<std::uint64_t>(i) & own_mask_];
+  }
+
+  // Shares the item at `t`, the oldest as far as the owner knows; false when there is none.
+  [[gnu::noinline]] bool offer(index t, index b) noexcept {
+    if (distance(t, b) <= 0) return false;
+    split_.store(after(t), std::memory_order_seq_cst);  // sync: R1, R5
+    return true;
+  }
+
+  // Null: another one has taken it.
+  T* take_at(index t) noexcept {
+    array* const a = array_.load(std::memory_order_acquire);  // sync: R4
+    // relaxed: R1, R2 or R4 has handed the slot over, or top has moved on and the swap fails.
+    T* const item = a->slot(t).load(std::memory_order_relaxed);
+    const bool won = top_.compare_exchange_strong(t, after(t), std::memory_order_release,
+                                                  std::memory_order_relaxed);  // sync: R3
+    return won ? item : nullptr;
+  }
+
+  // There is no older item than the one at `b`, if that is still there: thieves may be after it
+  // too, and the swap says who has it. All three indices come to stand where top does.
+  [[gnu::noinline]] T* pop_oldest(index b, T* item) noexcept {
+    if (who_ == forks_taken_by::owner) return nullptr;  // the one that is never taken
+    index t = b;
+    const bool won = top_.compare_exchange_strong(
+        t, after(b), std::memory_order_relaxed,
+        std::memory_order_relaxed);                      // relaxed: the owner knows the item
+    bottom_.store(after(b), std::memory_order_relaxed);  // relaxed: offers nothing
+    split_.store(after(b), std::memory_order_relaxed);   // relaxed: offers nothing
+    return won ? item : nullptr;
   }
 
   // A power of two of slots behind a header, in one piece of memory.
@@ -174,27 +252,48 @@ private:
     }
   };
 
+  // There is no room at `b`, or was none when it was looked at last.
+  [[gnu::noinline]] bool make_room(index b) noexcept {
+    array* const a = array_.load(std::memory_order_relaxed);  // relaxed: own store
+    const index t = top_.load(std::memory_order_acquire);     // sync: R3
+    if (distance(t, b) == static_cast<index>(a->capacity)) return grow(a, t, b);
+    full_at_ = plus(t, a->capacity);
+    return true;
+  }
+
   // Old arrays stay until the deque dies, because a thief may be reading one: together they are
   // smaller than the newest.
-  array* grow(array* old, index t, index b) noexcept {
+  bool grow(array* old, index t, index b) noexcept {
     array* larger;
     try {
       larger = array::create(old->capacity * 2, old);
     } catch (const std::bad_alloc&) {
-      return nullptr;
+      return false;
     }
     for (index i = t; i != b; i = after(i)) {
       T* const item = old->slot(i).load(std::memory_order_relaxed);  // relaxed: own store
       larger->slot(i).store(item, std::memory_order_relaxed);        // relaxed: R4 follows
     }
-    array_.store(larger, std::memory_order_release);  // sync: R4
-    return larger;
+    use(larger, t);
+    return true;
   }
 
-  // any thread
+  void use(array* a, index oldest) noexcept {
+    own_slots_ = a->slots();
+    own_mask_ = a->capacity - 1;
+    full_at_ = plus(oldest, a->capacity);
+    array_.store(a, std::memory_order_release);  // sync: R4
+  }
+
+  // What thieves look at: written by them, and by the owner only where sharing changes.
   alignas(cache_line_size) typename Atomics::template atomic<index> top_;
-  // owner thread
+  typename Atomics::template atomic<index> split_;
+  // Owner thread; thieves look here by force only, and for the array.
   alignas(cache_line_size) typename Atomics::template atomic<index> bottom_;
+  slot_type* own_slots_;  // of the newest array
+  std::size_t own_mask_;
+  index full_at_;  // where there is no room for an item, or no one knows that there is
+  const forks_taken_by who_;
   typename Atomics::template atomic<array*> array_;
 };
 

@@ -27,8 +27,9 @@ void expire_timers(worker& w) noexcept {
 
 namespace {
 
-suspended* next_woken(worker& w) noexcept {
-  return w.shared ? w.fifo.take() : w.fifo.take_unshared();
+promise_base* next_woken(worker& w) noexcept {
+  suspended* const s = w.shared ? w.fifo.take() : w.fifo.take_unshared();
+  return s != nullptr ? s->promise : nullptr;
 }
 
 }  // namespace
@@ -37,16 +38,16 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
   unsigned ran = 0;
   unsigned forks = 0;
   while (ran < most) {
-    suspended* s = forks < forks_in_a_row ? w.pop_fork() : nullptr;
-    if (s != nullptr) {
+    promise_base* p = forks < forks_in_a_row ? w.pop_fork() : nullptr;
+    if (p != nullptr) {
       ++forks;
     } else {
       forks = 0;
-      s = next_woken(w);
-      if (s == nullptr) s = w.pop_fork();
-      if (s == nullptr) break;
+      p = next_woken(w);
+      if (p == nullptr) p = w.pop_fork();
+      if (p == nullptr) break;
     }
-    w.resume(*s);
+    w.resume(*p);
     ++ran;
   }
   return ran;

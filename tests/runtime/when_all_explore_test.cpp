@@ -187,7 +187,7 @@ TEST_SUITE("runtime/when_all explored") {
 
   TEST_CASE("each memory order of the join that is weakened is noticed" *
             doctest::skip(sanitized())) {
-    const verdict v = weaken_each(joins(), {"/when_all.hpp", "/when_all.cpp"}, {});
+    const verdict v = weaken_each(joins(), {"/fork_join.hpp", "/fork_join.cpp"}, {});
     CHECK_MESSAGE(v.wrong.empty(), v.text());
     CHECK(v.noticed >= 3);
   }

@@ -4,6 +4,9 @@
 
 #include "weft/runtime/detail/fork_deque.hpp"
 
+#include "support/long_tests.hpp"
+#include "weft/io/kernel/kernel.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,7 +24,10 @@
 namespace {
 
 using weft::detail::fork_deque;
+using weft::detail::forks_taken_by;
 using weft::detail::std_atomics;
+
+constexpr auto no_fence = [] {};  // of one thread
 
 constexpr std::int64_t starts[] = {
     0,
@@ -33,32 +39,96 @@ constexpr std::int64_t starts[] = {
 TEST_SUITE("sched/fork_deque") {
   TEST_CASE("the owner gets the newest item, a thief the oldest") {
     int items[4];
-    fork_deque<int> queue(4);
+    fork_deque<int> queue(forks_taken_by::thieves, 4);
     for (int& i : items) REQUIRE(queue.push(&i));
-    CHECK(queue.size_hint() == 4);
     CHECK(queue.pop() == &items[3]);
     CHECK(queue.steal() == &items[0]);
-    CHECK(queue.steal() == &items[1]);
-    CHECK(!queue.empty());
+    CHECK(queue.steal_by_force(no_fence) == &items[1]);
+    CHECK(queue.hides());
     CHECK(queue.pop() == &items[2]);
-    CHECK(queue.empty());
+    CHECK(!queue.hides());
+  }
+
+  TEST_CASE("the oldest item is shared, and no other") {
+    int items[3];
+    fork_deque<int> queue;
+    CHECK(!queue.offers());
+    int offered = 0;
+    const auto note = [&offered] { ++offered; };
+    for (int& i : items) REQUIRE(queue.push(&i, note));
+    CHECK(offered == 1);
+    CHECK(queue.steal() == &items[0]);
+    CHECK(queue.steal() == nullptr);
+    CHECK(queue.hides());
+
+    SUBCASE("a push that finds nothing shared shares the oldest") {
+      int more;
+      REQUIRE(queue.push(&more, note));
+      CHECK(offered == 2);
+      CHECK(queue.steal() == &items[1]);
+      CHECK(queue.steal() == nullptr);
+    }
+    SUBCASE("a pop that finds nothing shared shares the oldest that is left") {
+      CHECK(queue.pop(nullptr, note) == &items[2]);
+      CHECK(offered == 2);
+      CHECK(queue.steal() == &items[1]);
+    }
+    SUBCASE("the others are taken by force") {
+      CHECK(queue.steal_by_force(no_fence) == &items[1]);
+      CHECK(queue.steal_by_force(no_fence) == &items[2]);
+      CHECK(queue.steal_by_force(no_fence) == nullptr);
+      CHECK(!queue.hides());
+      CHECK(queue.pop() == nullptr);
+    }
+  }
+
+  TEST_CASE("a pop that expects an item takes no other one") {
+    int items[2];
+    fork_deque<int> queue;
+    CHECK(queue.pop(&items[0]) == nullptr);
+    for (int& i : items) REQUIRE(queue.push(&i));
+    CHECK(queue.pop(&items[0]) == nullptr);
+    CHECK(queue.pop(&items[1]) == &items[1]);
+    CHECK(queue.steal() == &items[0]);
+    CHECK(queue.pop(&items[0]) == nullptr);  // though its slot still says so
+  }
+
+  TEST_CASE("nothing is shared of a deque that is the owner's alone") {
+    int items[5];
+    for (const std::int64_t start : starts) {
+      fork_deque<int> queue(forks_taken_by::owner, 2, start);
+      int offered = 0;
+      for (int round = 0; round != 3; ++round) {
+        CHECK(queue.pop() == nullptr);
+        for (int& i : items) REQUIRE(queue.push(&i, [&offered] { ++offered; }));
+        CHECK(queue.hides());
+        CHECK(!queue.offers());
+        for (int i = 5; i-- != 0;) CHECK(queue.pop() == &items[i]);
+        CHECK(!queue.hides());
+      }
+      CHECK(offered == 0);
+    }
   }
 
   TEST_CASE("an empty deque gives null and stays usable") {
     int item = 0;
-    fork_deque<int> queue(2);
-    for (int round = 0; round != 3; ++round) {
+    fork_deque<int> queue(forks_taken_by::thieves, 2);
+    for (int round = 0; round != 4; ++round) {
       CHECK(queue.pop() == nullptr);
       CHECK(queue.steal() == nullptr);
-      CHECK(queue.size_hint() == 0);
+      CHECK(queue.steal_by_force(no_fence) == nullptr);
+      CHECK(!queue.hides());
       REQUIRE(queue.push(&item));
-      CHECK((round == 1 ? queue.steal() : queue.pop()) == &item);
+      int* const taken = round == 1   ? queue.steal()
+                         : round == 2 ? queue.steal_by_force(no_fence)
+                                      : queue.pop();
+      CHECK(taken == &item);
     }
   }
 
   TEST_CASE("a capacity that is no power of two is rounded up") {
     int items[5];
-    fork_deque<int> queue(3);
+    fork_deque<int> queue(forks_taken_by::thieves, 3);
     for (int& i : items) REQUIRE(queue.push(&i));
     for (int i = 5; i-- != 0;) CHECK(queue.pop() == &items[i]);
   }
@@ -67,10 +137,9 @@ TEST_SUITE("sched/fork_deque") {
     std::vector<int> items(1000);
     for (const std::int64_t start : starts) {
       CAPTURE(start);
-      fork_deque<int> queue(2, start);
+      fork_deque<int> queue(forks_taken_by::thieves, 2, start);
       for (int& i : items) REQUIRE(queue.push(&i));
-      CHECK(queue.size_hint() == items.size());
-      for (std::size_t i = 0; i != 500; ++i) REQUIRE(queue.steal() == &items[i]);
+      for (std::size_t i = 0; i != 500; ++i) REQUIRE(queue.steal_by_force(no_fence) == &items[i]);
       for (std::size_t i = 1000; i-- != 500;) REQUIRE(queue.pop() == &items[i]);
       CHECK(queue.pop() == nullptr);
     }
@@ -81,10 +150,10 @@ TEST_SUITE("sched/fork_deque") {
     for (const std::int64_t start : starts) {
       CAPTURE(start);
       std::mt19937 random(7);
-      fork_deque<int> queue(2, start);
+      fork_deque<int> queue(forks_taken_by::thieves, 2, start);
       std::deque<int*> model;
       for (int step = 0; step != 20'000; ++step) {
-        const auto dice = random() % 4;
+        const auto dice = random() % 5;
         if (dice < 2 && model.size() < items.size()) {
           int* const item = &items[random() % items.size()];
           REQUIRE(queue.push(item));
@@ -93,13 +162,17 @@ TEST_SUITE("sched/fork_deque") {
           int* expected = nullptr;
           if (!model.empty()) expected = model.back(), model.pop_back();
           REQUIRE(queue.pop() == expected);
-        } else {
+        } else if (!queue.offers() || dice == 4) {
           int* expected = nullptr;
           if (!model.empty()) expected = model.front(), model.pop_front();
-          REQUIRE(queue.steal() == expected);
+          REQUIRE(queue.steal_by_force(no_fence) == expected);
+        } else {
+          REQUIRE(!model.empty());
+          REQUIRE(queue.steal() == model.front());
+          model.pop_front();
         }
-        REQUIRE(queue.empty() == model.empty());
-        REQUIRE(queue.size_hint() == model.size());
+        REQUIRE(queue.hides() == !model.empty());
+        if (dice <= 2) REQUIRE(queue.offers() == !model.empty());
       }
     }
   }
@@ -130,11 +203,10 @@ TEST_SUITE("sched/fork_deque") {
     int items[8];
     {
       allocations_left = 1;
-      fork_deque<int, std_atomics, scarce<int*>> queue(2);
+      fork_deque<int, std_atomics, scarce<int*>> queue(forks_taken_by::thieves, 2);
       REQUIRE(queue.push(&items[0]));
       REQUIRE(queue.push(&items[1]));
       CHECK(!queue.push(&items[2]));
-      CHECK(queue.size_hint() == 2);
       CHECK(queue.steal() == &items[0]);
       CHECK(queue.push(&items[2]));
       allocations_left = 1;
@@ -154,9 +226,10 @@ TEST_SUITE("sched/fork_deque") {
     };
     for (const std::int64_t start : starts) {
       CAPTURE(start);
-      constexpr std::size_t count = 60'000;
+      const auto count = static_cast<std::size_t>(weft::tests::repetitions(60'000, 10'000'000));
       std::vector<item> items(count);
-      fork_deque<item> queue(2, start);
+      const bool forced = weft::system_kernel().heavy_fence() == 0;
+      fork_deque<item> queue(forks_taken_by::thieves, 2, start);
       std::atomic<bool> done{false};
       std::atomic<std::uint64_t> sum{0}, taken{0};
       const auto take = [&](item* i) {
@@ -166,10 +239,14 @@ TEST_SUITE("sched/fork_deque") {
       };
       std::vector<std::thread> thieves;
       for (int t = 0; t != 3; ++t) {
-        thieves.emplace_back([&] {
+        thieves.emplace_back([&, t] {
           while (!done.load(std::memory_order_acquire)) {
             if (item* const i = queue.steal()) {
               take(i);
+            } else if (t == 0 && forced && queue.hides()) {
+              if (item* const hidden =
+                      queue.steal_by_force([] { (void)weft::system_kernel().heavy_fence(); }))
+                take(hidden);
             } else {
               std::this_thread::yield();
             }

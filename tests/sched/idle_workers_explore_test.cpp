@@ -12,6 +12,7 @@
 #include "weft/runtime/detail/fork_deque.hpp"
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/detail/parker.hpp"
+#include "weft/sched/detail/theft_note.hpp"
 #include "weft/sched/detail/work_or_park.hpp"
 
 #include <doctest/doctest.h>
@@ -41,6 +42,9 @@ struct rules {
   bool wake_after_push = true;
   bool parked_word = true;   // who is claimed is unparked
   bool tells_search = true;  // go_to_sleep is told that the worker searched
+  bool force = true;         // who finds nothing shared takes what is hidden
+  bool notes_theft = true;
+  bool fence = true;  // all threads pass one before who sleeps looks for what is hidden
 };
 
 class small_pool {
@@ -62,7 +66,9 @@ public:
 
   // What a worker's body does to fork.
   void push(unsigned me, job* j) {
-    check(seats_[me]->queue.push(j), "there is memory");
+    check(seats_[me]->queue.push(j, [this] { tell(); }), "there is memory");
+  }
+  void tell() {
     if (rules_.wake_after_push && idle_.should_wake()) wake_one();
   }
 
@@ -108,7 +114,7 @@ private:
     seat(small_pool& home, unsigned index) : pool(home), me(index) {}
 
     bool look() {
-      if (next == nullptr) next = queue.pop();
+      if (next == nullptr) next = queue.pop(nullptr, [this] { pool.tell(); });
       if (next == nullptr) next = pool.take_posted();
       return next != nullptr;
     }
@@ -129,7 +135,7 @@ private:
 
     small_pool& pool;
     const unsigned me;
-    detail::fork_deque<job, atomics> queue{2};
+    detail::fork_deque<job, atomics> queue{detail::forks_taken_by::thieves, 2};
     detail::parker<atomics> parking_word;
     doorbell bell;
     job* next = nullptr;
@@ -156,17 +162,30 @@ private:
   }
 
   job* steal_from_others(unsigned me) {
-    for (std::size_t i = 1; i != seats_.size(); ++i) {
-      job* const j = seats_[(me + i) % seats_.size()]->queue.steal();
-      if (j != nullptr) return j;
+    for (const bool by_force : {false, true}) {
+      for (std::size_t i = 1; i != seats_.size(); ++i) {
+        auto& victim = seats_[(me + i) % seats_.size()]->queue;
+        if (by_force && (!rules_.force || !victim.hides())) continue;
+        job* const j = by_force ? victim.steal_by_force(heavy_fence) : victim.steal();
+        if (j == nullptr) continue;
+        if (rules_.notes_theft) thefts_.note();
+        return j;
+      }
     }
     return nullptr;
   }
 
-  bool any_work() const {
-    return posted_count_.load(std::memory_order_seq_cst) != 0 ||
-           std::any_of(seats_.begin(), seats_.end(),
-                       [](const auto& w) { return !w->queue.empty(); });
+  bool any_work() {
+    if (posted_count_.load(std::memory_order_seq_cst) != 0) return true;
+    const auto any = [this](auto has_some) {
+      return std::any_of(seats_.begin(), seats_.end(),
+                         [&](const auto& w) { return has_some(w->queue); });
+    };
+    if (thefts_.take()) {
+      if (rules_.fence) heavy_fence();
+      if (any([](const auto& q) { return q.hides(); })) return true;
+    }
+    return any([](const auto& q) { return q.offers(); });
   }
 
   void run(job* j, unsigned me) {
@@ -179,6 +198,7 @@ private:
   const rules rules_;
   books idle_;
   std::vector<std::unique_ptr<seat>> seats_;
+  detail::theft_note<atomics> thefts_;
   mutex lock_;
   std::deque<job*> posted_;
   atomic<int> posted_count_{0};
@@ -248,6 +268,23 @@ void fork_twice(scenario& s, rules r) {
   }));
   add_workers(s, pool, 2);
 }
+
+// One steals a job that is done at once, and what else was forked has to run beside the forker.
+void fork_behind_a_short_one(scenario& s, rules r, unsigned workers, int children) {
+  const auto pool = std::make_shared<small_pool>(workers, r);
+  const auto all = std::make_shared<meeting>(1 + children);
+  std::vector<small_pool::job*> forked{pool->make([](unsigned) {})};
+  for (int i = 0; i != children; ++i) {
+    forked.push_back(pool->make([all](unsigned) { all->attend(); }));
+  }
+  pool->preload(0, pool->make([=, p = pool.get()](unsigned me) {
+    for (small_pool::job* const child : forked) p->push(me, child);
+    all->attend();
+  }));
+  add_workers(s, pool, workers);
+}
+void short_and_long(scenario& s, rules r) { fork_behind_a_short_one(s, r, 2, 1); }
+void short_and_two_long(scenario& s, rules r) { fork_behind_a_short_one(s, r, 3, 2); }
 
 // Somebody outside posts two jobs that must run at once.
 void post_two(scenario& s, rules r) {
@@ -353,6 +390,8 @@ constexpr named scenarios[] = {
     {"parking/post two", post_two, 1, 1},
     {"parking/fork and io", fork_and_io, 1, 1},
     {"parking/fork twice", fork_twice, 1, 1},
+    {"parking/a short and a long one", short_and_long, 2, 1},
+    {"parking/a short and two long ones", short_and_two_long, 0, 1},
     {"parking/fork two", fork_two, 1, 0},
     {"parking/fork and post", fork_and_post, 0, 0},
     {"parking/stop while parking", stop_while_parking, 1, 1},
@@ -402,6 +441,9 @@ TEST_SUITE("sched/idle_workers explored") {
         {"a push wakes nobody", {.wake_after_push = false}},
         {"a claimed worker is not unparked", {.parked_word = false}},
         {"a searcher sleeps as if it had not searched", {.tells_search = false}},
+        {"what is hidden stays so", {.force = false}},
+        {"a theft is not noted", {.notes_theft = false}},
+        {"nobody passes a fence after a theft", {.fence = false}},
     };
     for (const auto& [what, broken] : mutants) {
       bool noticed = false;

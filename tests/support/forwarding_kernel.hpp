@@ -16,6 +16,7 @@ public:
     return real_.open_queue(options);
   }
   std::int64_t now() noexcept override { return real_.now(); }
+  int heavy_fence() noexcept override { return real_.heavy_fence(); }
   std::unique_ptr<helper_thread> start_helper(void (*body)(void*), void* argument) override {
     return real_.start_helper(body, argument);
   }

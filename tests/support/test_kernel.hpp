@@ -14,6 +14,7 @@
 #include "weft/io/kernel/kernel.hpp"
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -70,6 +71,7 @@ public:
   ~test_kernel() override;
 
   std::unique_ptr<kernel_queue> open_queue(const queue_options& options) override;
+  int heavy_fence() noexcept override { return -ENOSYS; }
   std::int64_t now() noexcept override {
     return now_.load(std::memory_order_relaxed);  // relaxed: the lock orders what depends on it
   }

@@ -165,7 +165,7 @@ private:
     for (; i > floor; --i) {
       for (unsigned t = 0; t != max_threads; ++t) {
         const std::uint32_t when = history_[i].seen[t];
-        if (when != 0 && e.knows(t, when)) return i;
+        if (when != 0 && e.cannot_miss(t, when)) return i;
       }
     }
     return i;
@@ -220,7 +220,11 @@ private:
 struct atomics {
   template <class U>
   using atomic = explore::atomic<U>;
+  /// Accesses are never reordered within a thread.
+  static void light_fence() noexcept {}
 };
+
+inline void heavy_fence() { engine::active().heavy_fence(); }
 
 /// A variable without synchronisation of its own: two accesses, one of them a write, that are not
 /// ordered by happens-before are a race, whether or not they met in this execution.

@@ -183,6 +183,14 @@ std::memory_order engine::step(access what, std::memory_order order,
   return mutated ? how_.mutate->order : order;
 }
 
+void engine::heavy_fence() {
+  if (lenient_) return;
+  step();
+  clock all;
+  for (unsigned t = 0; t != thread_count_; ++t) all.join(threads_[t].seen);
+  for (unsigned t = 0; t != thread_count_; ++t) threads_[t].fenced = all;
+}
+
 unsigned engine::choose_age(unsigned count) {
   if (!scheduling_ || count == 1) return 0;
   if (stale_reads_ == stale_bound_) return 0;

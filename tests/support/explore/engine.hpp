@@ -132,6 +132,12 @@ public:
   bool knows(unsigned thread, std::uint32_t when) const {
     return when <= threads_[self_].seen.at[thread];
   }
+  // The same for what it need not know of but cannot miss: it was done before a heavy fence.
+  bool cannot_miss(unsigned thread, std::uint32_t when) const {
+    return knows(thread, when) || when <= threads_[self_].fenced.at[thread];
+  }
+  // All threads pass a full fence here. It hands nothing over that acquire and release have not.
+  void heavy_fence();
   // A failed execution is being cleared away: nothing is checked or chosen any more.
   bool lenient() const { return lenient_; }
 
@@ -139,6 +145,7 @@ private:
   friend result run(const options&, const std::function<void(scenario&)>&);
   struct thread_state {
     clock seen;
+    clock fenced;  // how far each had come at the last heavy fence
     bool finished = false;
     bool (*ready)(const void*) = nullptr;  // null: can go on
     const void* object = nullptr;

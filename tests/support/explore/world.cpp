@@ -78,11 +78,12 @@ void world::add_threads(scenario& s, const std::shared_ptr<world>& self) {
 void world::spawn(unsigned on, detail::cancel_scope& base, actor a) {
   actor::promise_type& p = *a.promise;
   check(base.try_hold(), "who spawns holds the scope");
-  frames_.push_back(p.self);
+  frames_.push_back(p.handle());
   p.home = this;
   p.base = &base;
   p.line.emplace();
   p.line->enter(base, nullptr);
+  p.line->settle();  // it may be stopped alone from outside
   p.strand_ = &*p.line;
   worker(on).fifo.push(p.node);
 }
@@ -141,35 +142,36 @@ bool world::expire(worker_thread& own) {
   return true;
 }
 
-detail::suspended* world::next(unsigned me) {
+detail::promise_base* world::next(unsigned me) {
   detail::worker& w = *workers_[me]->record;
-  detail::suspended* found = w.fifo.take();
-  if (found == nullptr) found = w.pop_fork();
-  for (unsigned i = 0; steals_ && found == nullptr && i != workers_.size(); ++i) {
+  if (detail::suspended* const s = w.fifo.take()) return s->promise;
+  if (detail::promise_base* const p = w.pop_fork()) return p;
+  for (unsigned i = 0; steals_ && i != workers_.size(); ++i) {
     detail::worker& victim = *workers_[i]->record;
     if (i == me) continue;
-    if (!victim.forks.empty()) found = victim.forks.steal();
-    if (found == nullptr) found = w.fifo.steal_from(victim.fifo);
+    if (victim.forks.hides())
+      if (detail::forked* const f = victim.forks.steal()) return &f->begin(*f, w);
+    if (detail::suspended* const s = w.fifo.steal_from(victim.fifo)) return s->promise;
   }
-  return found;
+  return nullptr;
 }
 
 bool world::others_have_work(unsigned me) const {
   return steals_ && std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
            return other != workers_[me] &&
-                  !(other->record->forks.empty() && other->record->fifo.empty());
+                  (other->record->forks.hides() || !other->record->fifo.empty());
          });
 }
 
-void world::resume(detail::worker& w, detail::suspended& s) {
-  const void* const frame = s.promise->self.address();
+void world::resume(detail::worker& w, detail::promise_base& p) {
+  const void* const frame = p.handle().address();
   if (std::any_of(frames_.begin(), frames_.end(),
                   [&](std::coroutine_handle<> h) { return h.address() == frame; })) {
-    auto& p = static_cast<actor::promise_type&>(*s.promise);
-    check(p.suspended.read(), "a task is resumed once");
-    p.suspended.write(false);
+    auto& a = static_cast<actor::promise_type&>(p);
+    check(a.suspended.read(), "a task is resumed once");
+    a.suspended.write(false);
   }
-  w.resume(s);
+  w.resume(p);
 }
 
 void world::work(unsigned me) {
@@ -177,7 +179,7 @@ void world::work(unsigned me) {
   detail::worker& w = *own.record;
   const std::function<bool()> awake = [&] {
     return ended() || !own.own.messages.empty() || !shared_inbox_.messages.empty() ||
-           !w.fifo.empty() || !w.forks.empty() || own.looked_at_timers_ns != now_ ||
+           !w.fifo.empty() || w.forks.hides() || own.looked_at_timers_ns != now_ ||
            others_have_work(me);
   };
   while (!ended()) {
@@ -188,8 +190,8 @@ void world::work(unsigned me) {
       continue;
     }
     if (expire(own)) continue;
-    if (detail::suspended* const s = next(me)) {
-      resume(w, *s);
+    if (detail::promise_base* const p = next(me)) {
+      resume(w, *p);
     } else {
       wait_until(awake);
     }

@@ -69,7 +69,6 @@ struct actor {
 struct actor::promise_type : detail::promise_base {
   explicit promise_type(std::source_location where = std::source_location::current()) noexcept
       : promise_base(where) {
-    self = std::coroutine_handle<promise_type>::from_promise(*this);
     node.promise = this;
   }
   // Not from the current worker: frames stay until the world ends.
@@ -184,9 +183,9 @@ private:
   void post(inbox& to, detail::message& m);
   detail::message* take(inbox& from);
   bool expire(worker_thread& own);
-  detail::suspended* next(unsigned me);
+  detail::promise_base* next(unsigned me);
   bool others_have_work(unsigned me) const;
-  void resume(detail::worker& w, detail::suspended& s);
+  void resume(detail::worker& w, detail::promise_base& p);
   bool ended() const { return !root_.has_value() && on_their_way_.empty(); }
 
   std::vector<std::unique_ptr<worker_thread>> workers_;

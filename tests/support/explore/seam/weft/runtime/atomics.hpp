@@ -19,6 +19,7 @@ inline constexpr std::size_t cache_line_size = 64;
 struct std_atomics {
   template <class U>
   using atomic = std::atomic<U>;
+  static void light_fence() noexcept {}
 };
 
 template <class U>

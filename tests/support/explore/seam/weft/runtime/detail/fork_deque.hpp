@@ -13,24 +13,34 @@
 
 namespace weft::detail {
 
+enum class forks_taken_by { owner, thieves };
+
 template <class T>
 class fork_deque {
 public:
-  [[nodiscard]] bool push(T* what) noexcept {
+  struct nobody_sleeps {
+    void operator()() const noexcept {}
+  };
+  explicit fork_deque(forks_taken_by) noexcept {}
+
+  template <class Offered = nobody_sleeps>
+  [[nodiscard]] bool push(T* what, Offered = {}) noexcept {
     explore::engine& e = explore::engine::active();
     if (!e.lenient()) e.step();
     e.tick();
     items_.push_back({what, e.now()});
     return true;
   }
-  [[nodiscard]] T* pop() noexcept {
+  template <class Offered = nobody_sleeps>
+  [[nodiscard]] T* pop(const T* expected = nullptr, Offered = {}) noexcept {
+    if (expected != nullptr && (items_.empty() || items_.back().what != expected)) return nullptr;
     return take([this] { return items_.back(); }, [this] { items_.pop_back(); });
   }
   [[nodiscard]] T* steal() noexcept {
     return take([this] { return items_.front(); }, [this] { items_.pop_front(); });
   }
   /// No step of its own: what comes of it is one.
-  [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
+  [[nodiscard]] bool hides() const noexcept { return !items_.empty(); }
 
 private:
   struct item {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// How children are started and joined without a scheduler: what when_all and when_any stand on.
+//
+// A worker that runs a child, and what follows, is a line. The first line starts the first child at
+// once and forks the rest: all children that have not been started are one thing in the worker's
+// deque. When the line's child has ended it takes that back, starts the next child, and forks what
+// is left; nobody counts as long as there is one line. Whoever else takes the thing, a thief or the
+// worker's loop after a child began to wait, begins a line more. `lines_` and `next_` belong to
+// who holds the thing: it is handed over with it. A line whose child has ended and that cannot go
+// on is over. The line of the last child knows how many there were: each other one subtracts itself
+// from `over_`, that one adds them all, and who reaches zero resumes the parent.
+//
+//   A1: a line subtracts itself, or adds them all (acq_rel) -> whoever reaches zero: the parent
+//       reads what all have written.
+//
+// Where the worker's budget is gone, whoever goes on does so from the worker's loop, after it has
+// let others run: so a task that only forks and joins does not keep its thread.
+
+#include "weft/runtime/atomics.hpp"
+#include "weft/runtime/promise.hpp"
+#include "weft/runtime/scope.hpp"
+#include "weft/runtime/strand.hpp"
+#include "weft/runtime/suspended.hpp"
+#include "weft/runtime/worker.hpp"
+
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+
+namespace weft::detail {
+
+/// The children of one parent. Their records lie in an array, in the order in which they start.
+class fork_join : public forked {
+public:
+  /// The strand of a child; its node stands in for it where there is no memory to fork.
+  struct record : strand {
+    void set(promise_base& child) noexcept { node.promise = &child; }
+
+    suspended node{before_waiting()};
+    fork_join* join;
+  };
+  /// The child's task has finished, and its strand with it; what was forked is still the join's.
+  using ended_fn = void (*)(fork_join& join, record& child) noexcept;
+
+  fork_join() noexcept = default;
+  fork_join(const fork_join&) = delete;
+  fork_join& operator=(const fork_join&) = delete;
+
+  /// Starts the children whose promises the records hold, at least one: what runs next.
+  [[gnu::always_inline]] std::coroutine_handle<>
+  start(promise_base& parent, record* first, std::size_t count, ended_fn ended = nullptr) noexcept {
+    worker& w = *current_worker();
+    begin = &fork_join::begin_line;
+    parent_ = &parent;
+    next_ = first + 1;
+    end_ = first + count;
+    ended_ = ended;
+    lines_ = 1;
+    return go_on_with(*first, w);
+  }
+
+  /// What runs next when the task of `r` has finished. Publishes: the record may be gone.
+  [[gnu::always_inline]] static std::coroutine_handle<> child_finished(record& r,
+                                                                       worker& w) noexcept {
+    fork_join& join = *r.join;
+    r.leave();
+    if (join.ended_ != nullptr) [[unlikely]]
+      join.ended_(join, r);
+    if (w.budget == 0) [[unlikely]]
+      return end_line(r, w);
+    if (&r + 1 != join.end_) {
+      if (!w.try_unfork(join)) [[unlikely]]
+        return end_line(r, w);
+      record& next = *join.next_++;
+      w.switch_task(*next.node.promise);
+      return join.go_on_with(next, w);
+    }
+    if (join.lines_ != 1) [[unlikely]]
+      return end_line(r, w);
+    promise_base& parent = *join.parent_;
+    w.switch_task(parent);
+    return w.hop(parent.handle());
+  }
+
+protected:
+  promise_base& parent() const noexcept { return *parent_; }
+
+private:
+  friend class strand;
+
+  promise_base& enter(record& r) noexcept {
+    promise_base& child = *r.node.promise;
+    r.enter(strand_of(*parent_).scope(), parent_);
+    r.join = this;
+    child.strand_ = &r;
+    return child;
+  }
+  [[gnu::always_inline]] std::coroutine_handle<> go_on_with(record& r, worker& w) noexcept {
+    promise_base& child = enter(r);
+    if (next_ != end_ && !w.fork(*this)) [[unlikely]]
+      ready_all(w);
+    return w.hop(child.handle());
+  }
+
+  static promise_base& begin_line(forked& taken, worker& w) noexcept;
+  static promise_base& resume_parent(forked& taken, worker& w) noexcept;
+  /// A line is over, or the parent goes on by way of the worker's loop: what runs next.
+  [[gnu::noinline]] static std::coroutine_handle<> end_line(record& r, worker& w) noexcept;
+  /// There is no memory to fork: each child that is left is ready, as a line of its own.
+  [[gnu::cold, gnu::noinline]] void ready_all(worker& w) noexcept;
+
+  promise_base* parent_;
+  record* end_;
+  ended_fn ended_;
+  // Who holds what was forked; after the last child was started, its line.
+  plain<record*> next_;
+  plain<std::size_t> lines_;
+  // Any thread.
+  atomic<std::ptrdiff_t> over_{0};
+};
+
+inline std::coroutine_handle<> promise_base::finish() noexcept {
+  worker& w = *current_worker();
+  if (awaiter != nullptr) [[likely]]
+    return w.hop(awaiter->handle());
+  return fork_join::child_finished(static_cast<fork_join::record&>(*strand_), w);
+}
+
+}  // namespace weft::detail
