@@ -6,13 +6,16 @@ Benchmarks are named area/question/variant/key:value/...; the variant `weft` is 
 other variant of the same question and the same arguments (a baseline may lack some: serial code has
 no workers). A ratio is baseline time / weft time, of medians from one run: above 1 weft is faster.
 A counter that both have is compared in the same way. Where there is a counter `per_item`, times are
-those of one item. The whole run takes five minutes at most; what did not fit in is named.
+those of one item. The whole run takes five minutes at most; what did not fit in is named. With
+WEFT_BENCH_FULL in the environment the benchmarks take the sizes that others publish for, and the
+run as long as it needs.
 
 Ends with 1 when something is wrong or was not measured; without a FILTER (or with that of all, `.`)
 also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor
-that is missed is the machine's fault is for the reader to judge.
+or a goal that is missed is the machine's fault is for the reader to judge.
 """
 
+import fnmatch
 import json
 import os
 import pathlib
@@ -24,24 +27,40 @@ import subprocess
 import sys
 import time
 
-SECONDS_MAX = 290
-REPETITIONS = 5
+FULL = "WEFT_BENCH_FULL" in os.environ
+SECONDS_MAX = 290 if not FULL else 6 * 3600
+REPETITIONS = 5 if not FULL else 7
 # Of a benchmark's run, what is not measured time: finding the number of iterations, setting up.
 OVERHEAD = 3
 # What rules out a wrong design: (question, variant to compare with, counter, least ratio). The
-# call through a function pointer stands for 2 ns: so an await may take 25 ns, a yield 30.
+# call through a function pointer stands for 2 ns: so an await may take 25 ns, a yield 30. `*`
+# stands for a size.
 FLOORS = [
     ("runtime/task_await", "function_pointer", "time", 2 / 25),
     ("runtime/yield tasks:1 workers:1", "function_pointer", "time", 2 / 30),
-    ("sched/fork_join_fib n:30 scheduler:loop workers:1", "tbb_task_group", "time", 1),
-    ("sched/fork_join_fib n:30 scheduler:loop workers:1", "tbb_parallel_invoke", "time", 1),
-    ("sched/fork_join_fib n:30 scheduler:pool workers:1", "tbb_task_group", "time", 1),
-    ("sched/fork_join_fib n:30 scheduler:pool workers:1", "tbb_parallel_invoke", "time", 1),
+    ("sched/fork_join_fib scheduler:loop n:* workers:1", "tbb_task_group", "time", 1),
+    ("sched/fork_join_fib scheduler:loop n:* workers:1", "tbb_parallel_invoke", "time", 1),
+    ("sched/fork_join_fib scheduler:pool n:* workers:1", "tbb_task_group", "time", 1),
+    ("sched/fork_join_fib scheduler:pool n:* workers:1", "tbb_parallel_invoke", "time", 1),
     ("io/tcp_ping_pong kernel:uring connections:50", "raw_liburing", "server_cpu", 0.85),
     ("io/tcp_ping_pong kernel:epoll connections:50", "epoll_loop", "server_cpu", 1 / 1.10),
     ("io/tcp_ping_pong kernel:epoll connections:1000", "epoll_loop", "server_cpu", 1 / 1.10),
     ("io/tcp_ping_pong kernel:epoll connections:50", "asio", "server_cpu", 1),
     ("io/tcp_ping_pong kernel:epoll connections:1000", "asio", "server_cpu", 1),
+]
+FORK_JOIN = "sched/fork_join_%s scheduler:pool n:* workers:%s"
+# What is aimed at, in the same form. A comparison with `weft` is with weft's own row of other
+# arguments: two workers with one, and more workers than there are cores with two.
+GOALS = [
+    *((FORK_JOIN % (question, workers), against, "time", 1 / share)
+      for question, against, share in (("fib", "tbb_parallel_invoke", 0.15),
+                                       ("skynet", "tbb_task_group", 0.30),
+                                       ("nqueens", "tbb_task_group", 0.68),
+                                       ("matmul", "tbb_task_group", 1))
+      for workers in (1, 2)),
+    (FORK_JOIN % ("*", 2), "weft workers:1", "time", 1.95),
+    (FORK_JOIN % ("*", 16), "weft workers:2", "time", 0.9),
+    (FORK_JOIN % ("*", 64), "weft workers:2", "time", 0.9),
 ]
 # What Google Benchmark appends to a name.
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
@@ -73,7 +92,7 @@ def run(program, pattern, seconds, deadline, output):
                                 stderr=subprocess.STDOUT, text=True, check=False,
                                 timeout=max(1, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        print(f"{program.name}: stopped, the five minutes are over", file=sys.stderr)
+        print(f"{program.name}: stopped, the time is over", file=sys.stderr)
         return None
     if result.returncode != 0:
         print(f"{program.name}: ended with {result.returncode}\n{result.stdout[-3000:]}",
@@ -149,25 +168,36 @@ def ratios(results):
     return rows
 
 
-def floor_ratio(results, floor):
-    """The ratio that a floor speaks of, or None when one of the two was not measured."""
-    floor_title, against, key, _ = floor
+def other_row(results, against, question, arguments):
+    """The counters to compare a row of weft's with, or None when they were not measured."""
+    variant, *changed = against.split()
+    if variant != "weft":
+        return dict(baselines(question, arguments, results)).get(variant)
+    key = changed[0].partition(":")[0] + ":"
+    wanted = tuple(changed[0] if argument.startswith(key) else argument for argument in arguments)
+    return next((counters for name, counters in results.items()
+                 if split(name) == (question, "weft", wanted)), None)
+
+
+def compared(results, bound):
+    """(title, ratio) of each row that a floor or a goal speaks of, where both were measured."""
+    pattern, against, key, _ = bound
     for name, counters in results.items():
         question, variant, arguments = split(name)
-        if variant != "weft" or " ".join([question, *arguments]) != floor_title:
+        title = " ".join([question, *arguments])
+        if variant != "weft" or not fnmatch.fnmatchcase(title, pattern):
             continue
-        for other, its in baselines(question, arguments, results):
-            if other == against and key in its and counters.get(key, (0,))[0]:
-                return its[key][0] / counters[key][0]
-    return None
+        its = other_row(results, against, question, arguments) or {}
+        if key in its and counters.get(key, (0,))[0]:
+            yield title, its[key][0] / counters[key][0]
 
 
-def floors(results):
-    """Lines that say which floors were met, of those that were measured."""
-    for floor in FLOORS:
-        title, against, key, least = floor
-        if (ratio := floor_ratio(results, floor)) is not None:
-            yield (f"floor {'met   ' if ratio >= least else 'MISSED'}  {title} {key}: "
+def kept(kind, results, bounds):
+    """Lines that say which floors or goals were met, of those that were measured."""
+    for bound in bounds:
+        _, against, key, least = bound
+        for title, ratio in compared(results, bound):
+            yield (f"{kind} {'met   ' if ratio >= least else 'MISSED'}  {title} {key}: "
                    f"{ratio:.3g} x {against}, at least {least:.3g}")
 
 
@@ -189,7 +219,7 @@ def missing(results, errors, expected, everything):
     if not everything:  # a filter leaves out what it leaves out
         return
     for floor in FLOORS:
-        if floor_ratio(results, floor) is None:
+        if not any(compared(results, floor)):
             yield f"NOT MEASURED: the floor of {floor[0]} {floor[2]} x {floor[1]}"
     yield from (f"ALONE: {name}: there is nothing to compare it with" for name in alone(expected))
 
@@ -243,7 +273,7 @@ def main():
         print(f"{title:<{width}}  {median:>9} {spread:>5}  {ratio}".rstrip())
     print(f"\ncompiler {context['compiler']}, kernel {context['kernel']}, commit {commit()}; "
           f"ratio = baseline / weft, above 1 weft is faster; {output}/results.json")
-    print("\n".join(["", *floors(results)]))
+    print("\n".join(["", *kept("floor", results, FLOORS), *kept("goal ", results, GOALS)]))
     wrong = [*(f"WRONG: {name}: {message}" for name, message in errors.items()),
              *(f"LEFT OUT: {name}" for name in left_out),
              *missing(results, errors, expected, everything=pattern == ".")]

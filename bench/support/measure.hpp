@@ -9,8 +9,13 @@
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
+#include <cstdlib>
 
 namespace bench {
+
+/// Whether the sizes that others publish for are asked for, minutes of work each (`./dev bench
+/// --full`), or those that show the same in a moment.
+inline bool full_size() { return std::getenv("WEFT_BENCH_FULL") != nullptr; }
 
 /// For ->Apply: what all benchmarks have in common.
 inline void wall_clock(benchmark::internal::Benchmark* b) {

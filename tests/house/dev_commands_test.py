@@ -64,7 +64,7 @@ def what_does_not_compile_is_shown_and_not_started(s):
 
 def a_feature_that_was_built_stays(s):
     succeeds(s.dev("run", "hello"))
-    succeeds(s.dev("bench"))
+    succeeds(s.dev("test", TESTLOG=RUN_ENDS_WITH % "OK"))
     assert "-Dsamples=enabled -Dbench=enabled" in s.calls("meson")[0], s.calls("meson")
     succeeds(s.dev("run", "hello"))
     assert s.calls("meson") == []
@@ -78,8 +78,11 @@ def a_tree_that_was_moved_is_configured_anew(s):
 
 
 def bench_measures_what_matches(s):
-    runner = "python3 tools/run_bench.py build/clang++-19-release/bench build/bench "
+    runner = "python3 tools/run_bench.py build/clang++-19-native/bench build/bench "
     succeeds(s.dev("bench"))
+    assert "-Dbuildtype=release -Dcpp_args=-march=native " in s.calls("meson")[0], s.calls("meson")
+    assert s.calls("python3") == [runner + "."]
+    succeeds(s.dev("bench", "--full"))
     assert s.calls("python3") == [runner + "."]
     succeeds(s.dev("bench", "sched/.*"))
     assert s.calls("python3") == [runner + "sched/.*"]

@@ -48,8 +48,8 @@ GOOD = {
     "runtime/task_await/function_pointer": (2, {}),
     "runtime/yield/weft/tasks:1/workers:1": (20, {}),
     "runtime/yield/function_pointer": (2, {}),
-    "sched/fork_join_fib/weft/n:30/scheduler:loop/workers:1": (100, {}),
-    "sched/fork_join_fib/weft/n:30/scheduler:pool/workers:1": (100, {}),
+    "sched/fork_join_fib/weft/scheduler:loop/n:30/workers:1": (100, {}),
+    "sched/fork_join_fib/weft/scheduler:pool/n:30/workers:1": (100, {}),
     "sched/fork_join_fib/tbb_task_group/n:30/workers:1": (200, {}),
     "sched/fork_join_fib/tbb_parallel_invoke/n:30/workers:1": (210, {}),
     "io/tcp_ping_pong/weft/kernel:uring/connections:50": (
@@ -124,6 +124,20 @@ def floors_that_are_missed(new):
     assert len(starting(lines, "floor met")) == FLOORS - 2 and code == 0, (code, lines)
 
 
+def goals(new):
+    """Two workers are compared with one; what was not measured is no complaint."""
+    pool = "sched/fork_join_fib/weft/scheduler:pool/n:30/workers:"
+    code, lines, _ = new(**{pool + "1": (30, {}), pool + "2": (16, {}), pool + "16": (17, {}),
+                            pool + "64": (18, {})}).measure("fork_join_fib")
+    fib = "sched/fork_join_fib scheduler:pool n:30 workers:"
+    assert code == 0 and not starting(lines, *COMPLAINTS), lines
+    assert starting(lines, "goal") == [
+        f"goal  met     {fib}1 time: 7 x tbb_parallel_invoke, at least 6.67",
+        f"goal  MISSED  {fib}2 time: 1.88 x weft workers:1, at least 1.95",
+        f"goal  met     {fib}16 time: 0.941 x weft workers:2, at least 0.9",
+        f"goal  MISSED  {fib}64 time: 0.889 x weft workers:2, at least 0.9"], lines
+
+
 def a_filter_leaves_out_what_it_leaves_out(new):
     code, lines, _ = new().measure("fork_join_fib")
     assert code == 0 and len(starting(lines, "floor")) == 4, lines
@@ -135,13 +149,13 @@ def a_filter_leaves_out_what_it_leaves_out(new):
 
 def a_floor_that_nobody_measures(new):
     """The benchmark was renamed, say, or one of its arguments; or it has lost a counter."""
-    name = "sched/fork_join_fib/weft/n:30/scheduler:loop/workers:1"
+    name = "sched/fork_join_fib/weft/scheduler:loop/n:30/workers:1"
     p = new()
     measured = {other + ENDING: entries(other + ENDING, time) for other, (time, _) in GOOD.items()
                 if "fork_join_fib" in other and other != name}
     p.plan("fork_join_fib", measured=measured)
     code, lines, _ = p.measure()
-    title = "sched/fork_join_fib n:30 scheduler:loop workers:1"
+    title = "sched/fork_join_fib scheduler:loop n:* workers:1"
     assert code == 1 and starting(lines, *COMPLAINTS) == [
         f"NOT MEASURED: the floor of {title} time x tbb_task_group",
         f"NOT MEASURED: the floor of {title} time x tbb_parallel_invoke"], lines
@@ -195,7 +209,8 @@ def a_program_that_fails(new):
     assert p.measure()[0] == 1
 
 
-TESTS = [floors_that_are_met, floors_that_are_missed, a_filter_leaves_out_what_it_leaves_out,
+TESTS = [floors_that_are_met, floors_that_are_missed, goals,
+         a_filter_leaves_out_what_it_leaves_out,
          a_floor_that_nobody_measures, a_benchmark_that_gives_no_result,
          what_has_nothing_to_be_compared_with, a_benchmark_that_finds_a_wrong_result,
          a_program_that_fails]
