@@ -5,8 +5,10 @@
 // a task. All frames are alive at once (a million: about half a gigabyte), since the children run
 // after the spawning task. Not measured: waiting children. Bound: for 10^4 two frames and one trip
 // through the ready queue, for 10^6 the memory of the frames; with two workers the queue's lock.
-// Baselines: as many closures made on the heap, queued and then called; calls through a pointer.
+// Baselines: as many closures made on the heap, queued and then called; calls through a pointer;
+// Asio's co_spawn by a coroutine, without a join: the context runs out of work.
 
+#include "bench/support/asio_run.hpp"
 #include "bench/support/measure.hpp"
 #include <weft/runtime/task_group.hpp>
 
@@ -48,6 +50,25 @@ void weft_task(benchmark::State& state) {
   weft::run({.workers = bench::workers(state, 1)}, spawn_and_join(state));
 }
 
+asio::awaitable<void> asio_write(std::uint32_t& slot, std::uint32_t value) {
+  slot = value;
+  co_return;
+}
+asio::awaitable<void> asio_spawn_all(std::vector<std::uint32_t>& slots, std::uint32_t round) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  for (std::uint32_t& slot : slots)
+    asio::co_spawn(executor, asio_write(slot, round), asio::detached);
+}
+void asio_coroutines(benchmark::State& state) {
+  std::vector<std::uint32_t> slots(bench::size(state, 0));
+  std::uint32_t round = 0;
+  for (auto _ : state) {
+    ++round;
+    bench::run_asio(bench::size(state, 1), asio_spawn_all(slots, round));
+  }
+  check(state, slots, round);
+}
+
 void function_queue(benchmark::State& state) {
   std::vector<std::uint32_t> slots(bench::size(state, 0));
   std::uint32_t round = 0;
@@ -85,6 +106,12 @@ void sizes(benchmark::internal::Benchmark* b) {
 
 BENCHMARK(weft_task)
     ->Name("runtime/spawn_join/weft")
+    ->ArgNames({"tasks", "workers"})
+    ->ArgsProduct({{10'000, 1'000'000}, {1, 2}})
+    ->Unit(benchmark::kMicrosecond)
+    ->Apply(bench::wall_clock);
+BENCHMARK(asio_coroutines)
+    ->Name("runtime/spawn_join/asio")
     ->ArgNames({"tasks", "workers"})
     ->ArgsProduct({{10'000, 1'000'000}, {1, 2}})
     ->Unit(benchmark::kMicrosecond)

@@ -5,11 +5,15 @@
 // them. On a pool of two workers the queue is shared with a thief. Included: making and joining the
 // tasks, 1 ns per yield where there are 1000. Bound: push and pop of the ready queue, one indirect
 // jump, with 1000 tasks their frames in the cache. Baselines: a std::deque of function pointers
-// from whose head each is called and pushed back; a call through a function pointer.
+// from whose head each is called and pushed back; a call through a function pointer; Asio's
+// coroutines, which post themselves to a context with as many threads.
 
+#include "bench/support/asio_run.hpp"
 #include "bench/support/measure.hpp"
 #include <weft/runtime/task_group.hpp>
 #include <weft/runtime/yield.hpp>
+
+#include <asio/post.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -80,6 +84,30 @@ void function_queue(benchmark::State& state) {
   bench::per_item(state, yields);
 }
 
+asio::awaitable<void> asio_yield_often(std::size_t& count, std::size_t target) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  while (count < target) {
+    co_await asio::post(executor, asio::use_awaitable);
+    ++count;
+  }
+}
+
+void asio_coroutines(benchmark::State& state) {
+  const std::size_t tasks = bench::size(state, 0);
+  std::vector<own_count> counts(tasks);
+  std::size_t target = 0;
+  asio::io_context context(static_cast<int>(state.range(1)));
+  for (auto _ : state) {
+    target += yields / tasks;
+    for (own_count& c : counts)
+      asio::co_spawn(context, asio_yield_often(c.value, target), asio::detached);
+    bench::run_on_threads(context, bench::size(state, 1));
+    context.restart();
+  }
+  for (const own_count& c : counts) bench::expect(state, c.value == target, "lost a turn");
+  bench::per_item(state, yields);
+}
+
 [[gnu::noinline]] std::size_t add_one(std::size_t x) { return x + 1; }
 
 void function_pointer(benchmark::State& state) {
@@ -95,6 +123,11 @@ void function_pointer(benchmark::State& state) {
 
 BENCHMARK(weft_task)
     ->Name("runtime/yield/weft")
+    ->ArgNames({"tasks", "workers"})
+    ->ArgsProduct({{1, 1000}, {1, 2}})
+    ->Apply(bench::wall_clock);
+BENCHMARK(asio_coroutines)
+    ->Name("runtime/yield/asio")
     ->ArgNames({"tasks", "workers"})
     ->ArgsProduct({{1, 1000}, {1, 2}})
     ->Apply(bench::wall_clock);
