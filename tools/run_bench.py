@@ -5,10 +5,10 @@
 Benchmarks are named area/question/variant/key:value/...; the variant `weft` is compared with every
 other variant of the same question and the same arguments (a baseline may lack some: serial code has
 no workers). A ratio is baseline time / weft time, of medians from one run: above 1 weft is faster.
-A counter that both have is compared in the same way. Where there is a counter `per_item`, times are
-those of one item. The whole run takes five minutes at most; what did not fit in is named. With
-WEFT_BENCH_FULL in the environment the benchmarks take the sizes that others publish for, and the
-run as long as it needs.
+A counter that both have is compared in the same way: a time, or where it is called `bytes` memory.
+Where there is a counter `per_item`, times are those of one item. The whole run takes five minutes
+at most; what did not fit in is named. With WEFT_BENCH_FULL in the environment the benchmarks take
+the sizes that others publish for, and the run as long as it needs.
 
 Ends with 1 when something is wrong or was not measured; without a FILTER (or with that of all, `.`)
 also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor
@@ -66,7 +66,7 @@ GOALS = [
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
                       r"iterations:\d+|min_time:.*|min_warmup_time:.*)$")
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
-# What every entry of Google Benchmark's JSON has; the rest are counters, here all of them times.
+# What every entry of Google Benchmark's JSON has; the rest are counters, all but `bytes` times.
 FIELDS = {"name", "family_index", "per_family_instance_index", "run_name", "run_type",
           "repetitions", "repetition_index", "threads", "iterations", "real_time", "cpu_time",
           "time_unit", "label", "error_occurred", "error_message"}
@@ -127,7 +127,8 @@ def medians(runs):
             if entry.get("error_occurred"):
                 errors[name] = entry.get("error_message", "error")
                 continue
-            found = {key: value * 1e9 for key, value in entry.items() if key not in FIELDS}
+            found = {key: value if key == "bytes" else value * 1e9
+                     for key, value in entry.items() if key not in FIELDS}
             real_time = entry["real_time"] * NANOSECONDS[entry["time_unit"]]
             found["time"] = found.pop("per_item", real_time)
             for key, value in found.items():
@@ -136,7 +137,15 @@ def medians(runs):
             for name, counters in samples.items()}, errors
 
 
-def shown(nanoseconds):
+def unit(key):
+    return "median" if key == "bytes" else "median_ns"
+
+
+def shown(key, value):
+    return f"{value:.3g} B" if key == "bytes" else shown_time(value)
+
+
+def shown_time(nanoseconds):
     for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
         if nanoseconds >= factor:
             return f"{nanoseconds / factor:.3g} {unit}"
@@ -161,8 +170,8 @@ def ratios(results):
         others = list(baselines(question, arguments, results))
         for key, (median, spread) in sorted(counters.items(), key=lambda item: item[0] != "time"):
             title = " ".join([question, *arguments]) if key == "time" else "  " + key
-            rows.append((title, shown(median), f"±{spread * 50:.0f}%", ""))
-            rows += [("", shown(its[key][0]), f"±{its[key][1] * 50:.0f}%",
+            rows.append((title, shown(key, median), f"±{spread * 50:.0f}%", ""))
+            rows += [("", shown(key, its[key][0]), f"±{its[key][1] * 50:.0f}%",
                       f"{its[key][0] / median:5.2f} x {other}" if median else f"      {other}")
                      for other, its in others if key in its]
     return rows
@@ -263,7 +272,7 @@ def main():
                "compiler": pathlib.Path(programs_folder).parent.name, "left_out": left_out}
     (output / "results.json").write_text(json.dumps(
         {"context": context,
-         "benchmarks": {name: {key: {"median_ns": median, "spread": spread}
+         "benchmarks": {name: {key: {unit(key): median, "spread": spread}
                               for key, (median, spread) in counters.items()}
                         for name, counters in results.items()},
          "errors": errors}, indent=1) + "\n")

@@ -1,22 +1,31 @@
 // SPDX-License-Identifier: MIT
-// How long does it take a plain thread to wake a loop that sleeps in its ring, and to hear back?
+// How long does it take a plain thread to wake a loop or a pool that has had nothing to do for
+// 20 us or for 1 ms, and to hear back?
 //
-// Measured: post a function, which rings an eventfd that the thread polls; before each trip 50 us
-// pass untimed, so that the other side sleeps. `there_p50` is the way there alone, in seconds: from
-// the post until the function runs. Not measured: loops that are awake. Bound: the kernel's wake-up
-// of a core that may be halted (tens of microseconds in a virtual machine), twice. Baselines: a
-// thread that polls an eventfd and rings one back; one that waits for a condition variable.
+// Measured: post a function, which rings an eventfd that the thread polls; before each trip the
+// thread is busy for as long as the other side is to be idle, untimed. `there_p50`, `there_p99` are
+// the way there alone, in seconds: from the post until the function runs. Not measured: loops that
+// are awake. Bound: the kernel's wake-up of a core that may be halted (tens of microseconds in a
+// virtual machine), twice. Baselines: a thread that polls an eventfd and rings one back; one that
+// waits for a condition variable; one that sleeps in a ring, to which another ring sends a message;
+// Asio's post to a context.
 
 #include "bench/support/descriptors.hpp"
 #include "bench/support/measure.hpp"
+#include "bench/support/raw_ring.hpp"
 #include <weft/runtime/event.hpp>
 #include <weft/sched/work_guard.hpp>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -28,7 +37,6 @@ namespace {
 
 using clock_type = std::chrono::steady_clock;
 using seconds = std::chrono::duration<double>;
-constexpr auto idle = std::chrono::microseconds(50);
 
 /// Something that sleeps until it is rung: as a loop does in its ring, and a thread in poll().
 class bell {
@@ -67,6 +75,7 @@ double percentile(std::vector<double>& sorted, double share) {
 
 template <class Wake>
 void trips(benchmark::State& state, answer& a, Wake wake) {
+  const auto idle = std::chrono::microseconds(state.range(0));
   std::vector<double> there;
   for (auto _ : state) {
     for (const auto until = clock_type::now() + idle; clock_type::now() < until;) {}
@@ -97,7 +106,7 @@ void weft_loop(benchmark::State& state) {
 }
 
 void weft_pool(benchmark::State& state) {
-  weft::thread_pool pool({.workers = 2});
+  weft::thread_pool pool({.workers = bench::workers(state, 1)});
   answer a;
   trips(state, a, [&] { pool.post([&a] { a.give(); }); });
 }
@@ -143,11 +152,66 @@ void condition_variable(benchmark::State& state) {
   tell(-1);
 }
 
+void message_ring(benchmark::State& state) {
+  enum : std::uint64_t { wake, end };
+  std::promise<int> opened;
+  answer a;
+  std::jthread thread([&] {
+    bench::raw_ring ring(8);
+    opened.set_value(ring.ring.ring_fd);
+    for (bool over = false; !over;) {
+      ring.turn([&](std::uint64_t what, int) {
+        if (what == end)
+          over = true;
+        else
+          a.give();
+      });
+    }
+  });
+  const int there = opened.get_future().get();
+  bench::raw_ring ring(8);
+  const auto send = [&](std::uint64_t what) {
+    io_uring_sqe& sqe = ring.entry(what);
+    io_uring_prep_msg_ring(&sqe, there, 0, what, 0);
+    sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
+    bench::checked(io_uring_submit(&ring.ring), "io_uring_enter");
+  };
+  trips(state, a, [&] { send(wake); });
+  send(end);
+}
+
+void asio_post(benchmark::State& state) {
+  asio::io_context context(1);
+  auto stays = asio::make_work_guard(context);
+  std::jthread thread([&] { context.run(); });
+  answer a;
+  trips(state, a, [&] { asio::post(context, [&a] { a.give(); }); });
+  stays.reset();
+}
+
 void manual(benchmark::internal::Benchmark* b) { b->UseManualTime()->MeasureProcessCPUTime(); }
 
-}  // namespace
+/// A trip takes as long as the idleness before it, which is not in its time: so the number of trips
+/// is given.
+void idle_for(const char* name, void (*function)(benchmark::State&), int workers = 0) {
+  for (const auto& [idle_us, trips] : {std::pair(20, 5000), std::pair(1000, 200)}) {
+    auto* const b = benchmark::RegisterBenchmark(name, function)->Iterations(trips)->Apply(manual);
+    if (workers == 0)
+      b->ArgName("idle_us")->Arg(idle_us);
+    else
+      b->ArgNames({"idle_us", "workers"})->Args({idle_us, workers});
+  }
+}
 
-BENCHMARK(weft_loop)->Name("sched/wake_up/weft/workers:1")->Apply(manual);
-BENCHMARK(weft_pool)->Name("sched/wake_up/weft/workers:2")->Apply(manual);
-BENCHMARK(eventfd_poll)->Name("sched/wake_up/eventfd_poll")->Apply(manual);
-BENCHMARK(condition_variable)->Name("sched/wake_up/condition_variable")->Apply(manual);
+const bool registered = [] {
+  idle_for("sched/wake_up/weft/scheduler:loop", weft_loop, 1);
+  idle_for("sched/wake_up/weft/scheduler:pool", weft_pool, 1);
+  idle_for("sched/wake_up/weft/scheduler:pool", weft_pool, 2);
+  idle_for("sched/wake_up/eventfd_poll", eventfd_poll);
+  idle_for("sched/wake_up/condition_variable", condition_variable);
+  idle_for("sched/wake_up/message_ring", message_ring);
+  idle_for("sched/wake_up/asio", asio_post);
+  return true;
+}();
+
+}  // namespace

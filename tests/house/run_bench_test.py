@@ -124,6 +124,14 @@ def floors_that_are_missed(new):
     assert len(starting(lines, "floor met")) == FLOORS - 2 and code == 0, (code, lines)
 
 
+def memory(new):
+    code, lines, results = new(**{"runtime/bytes/weft": (5, {"bytes": 144e9}),
+                                  "runtime/bytes/asio": (5, {"bytes": 612e9})}).measure("bytes")
+    assert code == 0 and lines[2].split() == ["bytes", "144", "B", "±10%"], lines
+    assert lines[3].split() == ["612", "B", "±10%", "4.25", "x", "asio"], lines
+    assert results["benchmarks"]["runtime/bytes/asio" + ENDING]["bytes"]["median"] == 612
+
+
 def goals(new):
     """Two workers are compared with one; what was not measured is no complaint."""
     pool = "sched/fork_join_fib/weft/scheduler:pool/n:30/workers:"
@@ -209,7 +217,7 @@ def a_program_that_fails(new):
     assert p.measure()[0] == 1
 
 
-TESTS = [floors_that_are_met, floors_that_are_missed, goals,
+TESTS = [floors_that_are_met, floors_that_are_missed, memory, goals,
          a_filter_leaves_out_what_it_leaves_out,
          a_floor_that_nobody_measures, a_benchmark_that_gives_no_result,
          what_has_nothing_to_be_compared_with, a_benchmark_that_finds_a_wrong_result,
