@@ -11,8 +11,8 @@ at most; what did not fit in is named. With WEFT_BENCH_FULL in the environment t
 the sizes that others publish for, and the run as long as it needs.
 
 Ends with 1 when something is wrong or was not measured; without a FILTER (or with that of all, `.`)
-also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor
-or a goal that is missed is the machine's fault is for the reader to judge.
+also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor,
+a goal or a limit that is missed is the machine's fault is for the reader to judge.
 """
 
 import fnmatch
@@ -61,6 +61,27 @@ GOALS = [
     (FORK_JOIN % ("*", 2), "weft workers:1", "time", 1.95),
     (FORK_JOIN % ("*", 16), "weft workers:2", "time", 0.9),
     (FORK_JOIN % ("*", 64), "weft workers:2", "time", 0.9),
+    # Times that are aimed at, as shares of what Asio takes where both were measured once, in ns.
+    *((title, "asio", "time", asio / aim) for title, asio, aim in (
+        ("runtime/task_await", 13.4, 5.5),
+        ("runtime/task_await_inlinable", 13.6, 2.5),
+        ("runtime/task_chain depth:1000", 37, 8),
+        ("runtime/yield tasks:1000 workers:1", 59, 12),
+        ("runtime/yield tasks:1000 workers:2", 370, 20),
+        ("runtime/spawn_join tasks:1000000 workers:1", 478, 25),
+        ("runtime/spawn_join tasks:1000000 workers:2", 1085, 45),
+        ("runtime/channel pairs:1 workers:1 slots:1024", 443, 12),
+        ("runtime/channel pairs:1 workers:2 slots:1024", 988, 13),
+        ("runtime/channel pairs:4 workers:1 slots:1024", 446, 25),
+        ("runtime/channel pairs:4 workers:2 slots:1024", 878, 50))),
+    *(("sched/wake_up * idle_us:1000 workers:*", against, "there_p50", 1 / 1.1)
+      for against in ("message_ring", "eventfd_poll")),
+]
+# What does not depend on the machine's speed: (question, counter, most in ns or bytes).
+LIMITS = [
+    ("sched/fairness workers:*", "late_p99", 5e6),
+    ("sched/fairness workers:*", "trip_p99", 5e6),
+    ("runtime/suspended_bytes", "bytes", 144),
 ]
 # What Google Benchmark appends to a name.
 APPENDED = re.compile(r"^(real_time|process_time|manual_time|threads:\d+|repeats:\d+|"
@@ -210,6 +231,18 @@ def kept(kind, results, bounds):
                    f"{ratio:.3g} x {against}, at least {least:.3g}")
 
 
+def limits(results):
+    """Lines that say which limits were kept, of those that were measured."""
+    for name, counters in results.items():
+        question, variant, arguments = split(name)
+        title = " ".join([question, *arguments])
+        for pattern, key, most in LIMITS:
+            if variant == "weft" and key in counters and fnmatch.fnmatchcase(title, pattern):
+                value = counters[key][0]
+                yield (f"limit {'met   ' if value <= most else 'MISSED'}  {title} {key}: "
+                       f"{shown(key, value)}, at most {shown(key, most)}")
+
+
 def alone(names):
     """Benchmarks of weft's without a baseline, and baselines that nothing is compared with."""
     compared = set()
@@ -282,7 +315,8 @@ def main():
         print(f"{title:<{width}}  {median:>9} {spread:>5}  {ratio}".rstrip())
     print(f"\ncompiler {context['compiler']}, kernel {context['kernel']}, commit {commit()}; "
           f"ratio = baseline / weft, above 1 weft is faster; {output}/results.json")
-    print("\n".join(["", *kept("floor", results, FLOORS), *kept("goal ", results, GOALS)]))
+    print("\n".join(["", *kept("floor", results, FLOORS), *kept("goal ", results, GOALS),
+                     *limits(results)]))
     wrong = [*(f"WRONG: {name}: {message}" for name, message in errors.items()),
              *(f"LEFT OUT: {name}" for name in left_out),
              *missing(results, errors, expected, everything=pattern == ".")]

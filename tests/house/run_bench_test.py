@@ -125,11 +125,14 @@ def floors_that_are_missed(new):
 
 
 def memory(new):
-    code, lines, results = new(**{"runtime/bytes/weft": (5, {"bytes": 144e9}),
-                                  "runtime/bytes/asio": (5, {"bytes": 612e9})}).measure("bytes")
+    waiting = "runtime/suspended_bytes/"
+    code, lines, results = new(**{waiting + "weft": (5, {"bytes": 144e9}),
+                                  waiting + "asio": (5, {"bytes": 612e9})}).measure("bytes")
     assert code == 0 and lines[2].split() == ["bytes", "144", "B", "±10%"], lines
     assert lines[3].split() == ["612", "B", "±10%", "4.25", "x", "asio"], lines
-    assert results["benchmarks"]["runtime/bytes/asio" + ENDING]["bytes"]["median"] == 612
+    assert starting(lines, "limit") == [
+        "limit met     runtime/suspended_bytes bytes: 144 B, at most 144 B"], lines
+    assert results["benchmarks"][waiting + "asio" + ENDING]["bytes"]["median"] == 612
 
 
 def goals(new):
