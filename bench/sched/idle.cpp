@@ -2,7 +2,7 @@
 // What does a runtime use that has nothing to do?
 //
 // Measured: the processor time of the whole process while a loop, or a pool of one or two workers,
-// runs a task that waits for an event, for 200 ms after 50 ms of settling down. `cpu` is in seconds
+// runs a task that waits for an event, for 100 ms after 50 ms of settling down. `cpu` is in seconds
 // per second: 0.001 is a tenth of a per cent. The time of an iteration says nothing. Not measured:
 // what it uses on the way to sleep, and waking up (wake_up). Bound: nothing, it should be zero.
 // Baselines: as many threads that wait for a condition variable; Asio's context with as many.
@@ -37,7 +37,7 @@ void watch(benchmark::State& state) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const double before = process_seconds();
     const auto begin = clock::now();
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
     used += process_seconds() - before;
     passed += clock::now() - begin;
   }

@@ -194,7 +194,7 @@ void manual(benchmark::internal::Benchmark* b) { b->UseManualTime()->MeasureProc
 /// A trip takes as long as the idleness before it, which is not in its time: so the number of trips
 /// is given.
 void idle_for(const char* name, void (*function)(benchmark::State&), int workers = 0) {
-  for (const auto& [idle_us, trips] : {std::pair(20, 5000), std::pair(1000, 200)}) {
+  for (const auto& [idle_us, trips] : {std::pair(20, 2000), std::pair(1000, 200)}) {
     auto* const b = benchmark::RegisterBenchmark(name, function)->Iterations(trips)->Apply(manual);
     if (workers == 0)
       b->ArgName("idle_us")->Arg(idle_us);
