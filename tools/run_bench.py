@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the benchmarks and prints ratios: run_bench.py PROGRAMS_DIR OUTPUT_DIR [FILTER]
+"""Runs the benchmarks and prints ratios: run_bench.py [--peers] PROGRAMS_DIR OUTPUT_DIR [FILTER]
 
 Benchmarks are named area/question/variant/key:value/...; the variant `weft` is compared with every
 other variant of the same question and the same arguments (a baseline may lack some: serial code has
@@ -8,7 +8,8 @@ no workers). A ratio is baseline time / weft time, of medians from one run: abov
 A counter that both have is compared in the same way: a time, or where it is called `bytes` memory.
 Where there is a counter `per_item`, times are those of one item. The whole run takes five minutes
 at most; what did not fit in is named. With WEFT_BENCH_FULL in the environment the benchmarks take
-the sizes that others publish for, and the run as long as it needs.
+the sizes that others publish for, and the run as long as it needs. With --peers the peers in other
+languages (bench/peers/) are built, and measured after the rest.
 
 Ends with 1 when something is wrong or was not measured; without a FILTER (or with that of all, `.`)
 also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor,
@@ -26,6 +27,9 @@ import statistics
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import bench_peers  # noqa: E402
 
 FULL = "WEFT_BENCH_FULL" in os.environ
 SECONDS_MAX = 290 if not FULL else 6 * 3600
@@ -150,8 +154,10 @@ def medians(runs):
                 continue
             found = {key: value if key == "bytes" else value * 1e9
                      for key, value in entry.items() if key not in FIELDS}
-            real_time = entry["real_time"] * NANOSECONDS[entry["time_unit"]]
-            found["time"] = found.pop("per_item", real_time)
+            if "per_item" in found:
+                found["time"] = found.pop("per_item")
+            elif "real_time" in entry:
+                found["time"] = entry["real_time"] * NANOSECONDS[entry["time_unit"]]
             for key, value in found.items():
                 samples.setdefault(name, {}).setdefault(key, []).append(value)
     return {name: {key: median_and_spread(values) for key, values in counters.items()}
@@ -275,10 +281,13 @@ def commit():
 
 
 def main():
-    programs_folder, output, *rest = sys.argv[1:]
+    arguments = sys.argv[1:]
+    with_peers = arguments[0] == "--peers"
+    programs_folder, output, *rest = arguments[1:] if with_peers else arguments
     pattern = rest[0] if rest else "."
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
+    peers = bench_peers.listed(output / "peers", pattern) if with_peers else []
     deadline = time.monotonic() + SECONDS_MAX
     programs = {program: names for program in sorted(pathlib.Path(programs_folder).glob("bench_*"))
                 if program.is_file() and os.access(program, os.X_OK)
@@ -300,6 +309,10 @@ def main():
         runs += [result] if result else []
         expected += names if result else []
         left_out += [] if result else [program.name]
+    if peers:
+        print(f"{len(peers)} of peers in other languages", file=sys.stderr)
+        runs.append(bench_peers.measured(peers, REPETITIONS, seconds=0.2))
+        expected += [name for _, name in peers]
     results, errors = medians(runs)
     context = {"commit": commit(), "kernel": platform.release(), "cores": os.cpu_count(),
                "compiler": pathlib.Path(programs_folder).parent.name, "left_out": left_out}

@@ -82,6 +82,9 @@ def bench_measures_what_matches(s):
     succeeds(s.dev("bench"))
     assert "-Dbuildtype=release -Dcpp_args=-march=native " in s.calls("meson")[0], s.calls("meson")
     assert s.calls("python3") == [runner + "."]
+    succeeds(s.dev("bench", "--full", "--peers", "sched/.*"))
+    assert s.calls("python3") == [runner.replace("py ", "py --peers ") + "sched/.*"]
+    fails(s.dev("bench", "--fast"), "bench knows only --full and --peers")
     succeeds(s.dev("bench", "--full"))
     assert s.calls("python3") == [runner + "."]
     succeeds(s.dev("bench", "sched/.*"))

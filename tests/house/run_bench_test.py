@@ -4,6 +4,7 @@
 Google Benchmark does: two repetitions of each, and an aggregate that nobody should count."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -84,12 +85,13 @@ class programs:
         path.write_text(json.dumps(plan | changes))
         script(program, PROGRAM.format(python=sys.executable))
 
-    def measure(self, *filter_):
+    def measure(self, *filter_, options=(), path=os.environ["PATH"]):
         """(exit code, lines on stdout, results.json) of a run."""
-        done = subprocess.run([sys.executable, RUNNER, self.folder, self.folder / "out", *filter_],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-                              check=False)
+        done = subprocess.run([sys.executable, RUNNER, *options, self.folder, self.folder / "out",
+                               *filter_], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False, env={**os.environ, "PATH": str(path)})
         assert "Traceback" not in done.stderr, done
+        self.said = done.stderr
         results = self.folder / "out/results.json"
         return (done.returncode, done.stdout.splitlines(),
                 json.loads(results.read_text()) if results.exists() else None)
@@ -133,6 +135,31 @@ def memory(new):
     assert starting(lines, "limit") == [
         "limit met     runtime/suspended_bytes bytes: 144 B, at most 144 B"], lines
     assert results["benchmarks"][waiting + "asio" + ENDING]["bytes"]["median"] == 612
+
+
+def peers_in_other_languages(new):
+    """A compiler that makes a stand-in: it lists two, and measures what it is asked for."""
+    p = new()
+    compiler = p.folder / "path/go"
+    script(compiler, """\
+#!/bin/bash
+/bin/cat >"$3" <<'END'
+#!/bin/bash
+[ $# -gt 0 ] || { echo runtime/yield/go/tasks:1/workers:1; echo runtime/mutex/go; exit; }
+[ "$1" != runtime/mutex/go ] || { echo 'it is broken' >&2; exit 1; }
+echo time 80
+END
+/bin/chmod +x "$3"
+""")
+    options = {"options": ["--peers"], "path": compiler.parent}
+    code, lines, results = p.measure("yield", **options)
+    assert code == 0 and any(line.endswith(" 4.00 x go") for line in lines), lines
+    assert "1 of peers" in p.said, p.said
+    assert "futures are left out" in p.said, p.said
+    code, lines, results = p.measure(".", **options)
+    assert code == 1 and results["errors"] == {"runtime/mutex/go": "it is broken"}, results
+    code, lines, _ = new().measure(options=["--peers"], path="/nowhere")
+    assert code == 0 and not starting(lines, *COMPLAINTS), lines
 
 
 def goals(new):
@@ -221,6 +248,7 @@ def a_program_that_fails(new):
 
 
 TESTS = [floors_that_are_met, floors_that_are_missed, memory, goals,
+         peers_in_other_languages,
          a_filter_leaves_out_what_it_leaves_out,
          a_floor_that_nobody_measures, a_benchmark_that_gives_no_result,
          what_has_nothing_to_be_compared_with, a_benchmark_that_finds_a_wrong_result,
