@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // What tokio's tasks and rayon's join take for the questions that weft's benchmarks of the same
-// name ask. Without arguments it lists them; NAME SECONDS measures one for about so long, and prints
-// the nanoseconds of an item (`time 12.3`) or the bytes (`bytes 456`).
+// name ask. Without arguments it lists them; NAME SECONDS measures one for about so long, and
+// prints the nanoseconds of an item (`time 12.3`) or the bytes (`bytes 456`).
 
 use std::collections::HashMap;
 use std::future::Future;

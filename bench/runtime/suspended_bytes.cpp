@@ -98,7 +98,7 @@ weft::task<> wait_for(weft::event& e, int number, std::size_t& waiting, std::int
   sum += number;
 }
 
-weft::task<finding> watch_weft() {
+weft::task<> watch_weft(finding& found) {
   weft::event over;
   std::size_t waiting = 0;
   std::int64_t sum = 0;
@@ -111,10 +111,14 @@ weft::task<finding> watch_weft() {
     over.set();
   };
   co_await weft::with_task_group(body);
-  growth.found.right = sum == sum_of_all;
-  co_return growth.found;
+  found = growth.found;
+  found.right = sum == sum_of_all;
 }
-finding weft_tasks() { return weft::run(watch_weft()); }
+finding weft_tasks() {
+  finding found;
+  weft::run(watch_weft(found));
+  return found;
+}
 
 /// Resumed by whoever goes through the list.
 struct bare_waiter {
