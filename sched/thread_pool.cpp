@@ -189,6 +189,8 @@ unsigned thread_pool::workers() const noexcept {
   return static_cast<unsigned>(parts_->seats.size());
 }
 
+bool thread_pool::has_messages() const noexcept { return !parts_->inbox.empty(); }
+
 void thread_pool::refuse_in_forked_child() const {
   if (parts_->here.in_forked_child())
     throw std::system_error(std::make_error_code(std::errc::operation_not_permitted),

@@ -54,6 +54,9 @@ public:
   /// The number of threads.
   unsigned workers() const noexcept;
 
+  /// Whether something was sent here that no worker has taken yet; for who computes on one.
+  bool has_messages() const noexcept;
+
   void send(detail::message& m) noexcept override;
   void send_to(detail::worker& w, detail::message& m) noexcept override;
   std::int64_t now() noexcept override;

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The job of parallel_for and of those that are made of it: a body called for each point of a
+// source. Its parts gather nothing.
+
+#include "weft/runtime/task.hpp"
+#include "weft/runtime/task_group.hpp"
+#include "weft/sched/detail/parallel_operation.hpp"
+#include "weft/sched/detail/parallel_source.hpp"
+#include "weft/sched/parallel_options.hpp"
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace weft::detail {
+
+template <class Source, class Body>
+inline constexpr bool is_awaited_body = is_task<std::remove_cvref_t<call_result_t<Source, Body>>>;
+
+/// Calls a body for a piece of a source: by itself, so that it is one plain loop to the optimiser
+/// whoever calls it. A small body is copied, so that nothing that it writes can be part of it.
+template <class Source, class Body>
+[[gnu::noinline]] void visit_piece(const Source& source, const Body& body, std::size_t begin,
+                                   std::size_t end) {
+  const Source here = source;
+  if constexpr (std::is_trivially_copyable_v<Body> && sizeof(Body) <= 64) {
+    const Body own = body;
+    here.visit(begin, end, own);
+  } else {
+    here.visit(begin, end, body);
+  }
+}
+
+template <class Source, class Body>
+class for_job : public parallel_job {
+public:
+  using value_type = void;
+  static constexpr bool awaits = is_awaited_body<Source, const Body>;
+  struct part {};
+
+  template <class B>
+  for_job(const Source& source, B&& body, const parallel_options& options)
+      : parallel_job(options.grain), source_(source), body_(std::forward<B>(body)) {}
+
+  std::size_t size() const noexcept { return source_.size(); }
+  void run(part&, std::size_t begin, std::size_t end) const {
+    visit_piece(source_, body_, begin, end);
+  }
+  auto call(std::size_t k) const { return source_.at(k, body_); }
+  static std::size_t middle(const part&, std::size_t begin, std::size_t end) noexcept {
+    return begin + (end - begin) / 2;
+  }
+  static part part_from(std::size_t) noexcept { return {}; }
+  static void join(part&, part&) noexcept {}
+  void result(part&) const noexcept {}
+
+private:
+  Source source_;
+  Body body_;
+};
+
+template <class Source, class Body>
+auto make_parallel_for(const Source& source, Body&& body, const parallel_options& options) {
+  using body_type = std::decay_t<Body>;
+  static_assert(safe_as_temporary<Body>,
+                "weft: name the lambda first (auto body = [...]; co_await parallel_for(0, n, "
+                "body)): g++ 12 destroys the captures of a temporary lambda twice in a co_await");
+  static_assert(
+      requires(const body_type& b) { source.at(0, b); },
+      "weft: the body of a parallel algorithm is called by several threads at a time, as "
+      "a const object (no mutable lambda), with the element or the index, or with one "
+      "index for each dimension");
+  using job = for_job<Source, body_type>;
+  return parallel_operation<job>(job(source, std::forward<Body>(body), options));
+}
+
+}  // namespace weft::detail

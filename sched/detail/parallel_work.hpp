@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// How a job is worked through: a part runs its piece chunk by chunk, in order, and looks up after
+// each. Only when a thief would find nothing it divides what is left into two parts (lazy binary
+// splitting: Tzannes, Caragea, Barua, Vishkin, PPoPP 2010), so where nobody steals nothing is
+// divided, and a range costs what its loop costs. A job supplies
+//   part                           what a part gathers; of its own, so nobody else writes it
+//   run(part&, begin, end)         runs a piece in place: a plain loop
+//   call(k), keep(part&, value)    where `awaits`: the task of one iteration, and its value
+//   middle(part&, begin, end)      where the rest of a part is divided
+//   join(part&, part&)             adds what the part behind it has gathered, when both have ended
+// in order, so that an operation on the parts need not be commutative.
+
+#include "weft/runtime/task.hpp"
+#include "weft/runtime/when_all.hpp"
+#include "weft/sched/detail/parallel_job.hpp"
+
+#include <cstddef>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace weft::detail {
+
+template <class Job>
+task<> work(Job& job, typename Job::part& into, std::size_t begin, std::size_t end, pace p);
+
+/// The two halves of what is left of a part.
+struct halves {
+  std::optional<task<>> left;
+  std::optional<task<>> right;
+
+  /// False when there is no memory for two frames: the part goes on alone.
+  template <class Job>
+  bool make(Job& job, typename Job::part& into, typename Job::part& behind, std::size_t begin,
+            std::size_t middle, std::size_t end, const pace& p) noexcept {
+    try {
+      left.emplace(work(job, into, begin, middle, p));
+      right.emplace(work(job, behind, middle, end, p));
+      return true;
+    } catch (const std::bad_alloc&) {
+      left.reset();
+      return false;
+    }
+  }
+};
+
+template <class Job>
+task<> run_iterations(Job& job, typename Job::part& into, std::size_t begin, std::size_t end) {
+  for (std::size_t k = begin; k != end; ++k) {
+    auto one = job.call(k);
+    if constexpr (std::is_void_v<typename decltype(one)::value_type>) {
+      co_await std::move(one);
+    } else {
+      auto&& value = co_await std::move(one);
+      job.keep(into, k, static_cast<decltype(value)&&>(value));
+    }
+  }
+}
+
+template <class Job>
+task<> work(Job& job, typename Job::part& into, std::size_t begin, std::size_t end, pace p) {
+  p.start();
+  while (begin != end) {
+    if (job.halted()) {
+      job.cut_off();
+      break;
+    }
+    if (p.worth_dividing(end - begin) && job.is_hungry(*current_worker())) {
+      const std::size_t middle = job.middle(into, begin, end);
+      typename Job::part behind = job.part_from(middle);
+      halves both;
+      if (both.make(job, into, behind, begin, middle, end, p)) {
+        auto ended = when_all(*std::move(both.left), *std::move(both.right));
+        co_await ended;
+        if (job.is_incomplete()) break;
+        try {
+          if constexpr (std::is_void_v<decltype(job.join(into, behind))>) {
+            job.join(into, behind);
+          } else {
+            task<> joining = job.join(into, behind);
+            co_await std::move(joining);
+          }
+        } catch (...) {
+          job.fail();
+        }
+        break;
+      }
+    }
+    const std::size_t step = end - begin < p.chunk() ? end - begin : p.chunk();
+    bool failed = false;
+    try {
+      if constexpr (Job::awaits) {
+        task<> iterations = run_iterations(job, into, begin, begin + step);
+        co_await std::move(iterations);
+      } else {
+        job.run(into, begin, begin + step);
+      }
+    } catch (...) {
+      job.fail();
+      failed = true;
+    }
+    if (failed) break;
+    begin += step;
+    if (job.must_give_way(p, step)) {
+      give_way others;
+      co_await others;
+      p.start();
+    }
+  }
+}
+
+}  // namespace weft::detail
