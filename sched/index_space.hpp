@@ -55,6 +55,7 @@ private:
   index_range ranges_[N];
 };
 
+/// Its dimension is the number of its arguments.
 template <class... Ranges>
 index_space(Ranges...) -> index_space<sizeof...(Ranges)>;
 

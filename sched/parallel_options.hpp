@@ -10,8 +10,8 @@ namespace weft {
 /// Trivially destructible, as all options are: g++ 12 destroys others twice in a co_await.
 struct parallel_options {
   /// The least number of iterations that is worth a piece of its own; between two pieces a stop is
-  /// seen and others get their turn. 0: it is measured, so that a piece takes some 20 us. 1 is right
-  /// where each iteration takes longer than that and there are only few of them.
+  /// seen and others get their turn. 0: it is measured, so that a piece takes some 20 us. 1 is
+  /// right where each iteration takes longer than that and there are only few of them.
   std::size_t grain = 0;
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // The await of a parallel algorithm. It begins in place: a short range of a cheap body is a plain
-// loop with a look or two at the processor's counter, and makes no coroutine. What turns out to take
-// longer goes on in a coroutine, which divides it and gives others their turn; a body that returns
-// tasks begins there. A job is what parallel_work.hpp asks for, and in addition has
+// loop with a look or two at the processor's counter, and makes no coroutine. What turns out to
+// take longer goes on in a coroutine, which divides it and gives others their turn; a body that
+// returns tasks begins there. A job is what parallel_work.hpp asks for, and in addition has
 //   size()            the number of iterations
 //   result(part&)     what the await gives, once all have ended
 //   value_type        its type

@@ -118,6 +118,11 @@ private:
   }
 };
 
+template <class Source>
+inline constexpr bool is_space = false;
+template <std::size_t N>
+inline constexpr bool is_space<space_source<N>> = true;
+
 template <class Source, class F>
 using call_result_t = decltype(std::declval<const Source&>().at(0, std::declval<F&>()));
 
