@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // How fast are 10^8 doubles added up?
 //
-// Measured: the sum, awaited from a task that runs already. Not measured: filling the memory. Bound:
-// by the chain of additions where they are made one after the other, else by the memory. Baselines:
-// the plain loop (serial); oneTBB's parallel_reduce, whose order changes from run to run, and
-// parallel_deterministic_reduce, with the plain loop as their bodies; std::reduce with
+// Measured: the sum, awaited from a task that runs already. Not measured: filling the memory.
+// Bound: by the chain of additions where they are made one after the other, else by the memory.
+// Baselines: the plain loop (serial); oneTBB's parallel_reduce, whose order changes from run to run,
+// and parallel_deterministic_reduce, with the plain loop as their bodies; std::reduce with
 // execution::par, which libstdc++ takes from oneTBB. All are held to as many threads.
 
 #include "bench/support/measure.hpp"

@@ -66,10 +66,12 @@ std::int64_t pace::chunk_done(std::size_t done) noexcept {
   return took;
 }
 
-void parallel_job::begin_dividing() noexcept {
+unsigned workers_here() noexcept {
   const worker& w = *current_worker();
-  may_divide_ = w.shared && static_cast<thread_pool&>(*w.home).workers() > 1;
+  return w.shared ? static_cast<thread_pool&>(*w.home).workers() : 1;
 }
+
+void parallel_job::begin_dividing() noexcept { may_divide_ = workers_here() > 1; }
 
 void parallel_job::fail() noexcept {
   const std::exception_ptr e = std::current_exception();

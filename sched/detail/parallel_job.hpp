@@ -112,6 +112,9 @@ private:
   std::atomic<bool> cut_off_{false};
 };
 
+/// How many take from what is forked by a task here.
+unsigned workers_here() noexcept;
+
 /// Goes to the end of the queue of ready tasks, also under a stopped scope.
 struct give_way : suspended, operation_tag {
   bool await_ready() const noexcept { return false; }
