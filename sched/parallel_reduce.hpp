@@ -25,13 +25,14 @@ namespace weft {
 ///           awaited. Both are called as const objects, by several threads at a time; temporary
 ///           lambdas are as for parallel_for.
 /// Returns:  op(init, all), where all is made of blocks of neighbours, combined as a balanced tree;
-///           a block is as long as the grain, else 32 to 4096 iterations, by their number alone.
-///           Numbers within a block are combined four streams at a time. Without any it is init.
+///           a block is as long as the grain (numbers: rounded up to 16), else 32 to 4096
+///           iterations, by their number alone. Numbers within a block are combined four streams
+///           at a time. Without any it is init.
 /// Errors:   the first exception of map or op (in time); `cancelled` as for parallel_for.
 /// Thread:   any worker; the calls are made on any worker of the same scheduler.
 /// Lifetime: as parallel_for.
-/// Cost:     as parallel_for, with a block in the place of an iteration: where a few calls of map
-///           take very long, say `{.grain = 1}`. A part holds up to 24 values of T.
+/// Cost:     as parallel_for. Only whole blocks are handed over: where a few calls of map take very
+///           long, say `{.grain = 1}`. A part holds up to 25 values of T.
 template <std::integral I, std::integral J, class T, class Map, class Op>
 [[nodiscard]] auto parallel_reduce(I begin, J end, T init, Map&& map, Op&& op,
                                    parallel_options options = {}) {

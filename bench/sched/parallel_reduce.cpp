@@ -3,7 +3,7 @@
 //
 // Measured: the sum, awaited from a task that runs already. Not measured: filling the memory.
 // Bound: by the chain of additions where they are made one after the other, else by the memory.
-// Baselines: the plain loop (serial); oneTBB's parallel_reduce, whose order changes from run to run,
+// Baselines: the plain loop (serial); oneTBB's parallel_reduce, whose order changes between runs,
 // and parallel_deterministic_reduce, with the plain loop as their bodies; std::reduce with
 // execution::par, which libstdc++ takes from oneTBB. All are held to as many threads.
 

@@ -51,7 +51,7 @@ public:
   static std::size_t middle(const part&, std::size_t begin, std::size_t end) noexcept {
     return begin + (end - begin) / 2;
   }
-  static part part_from(std::size_t) noexcept { return {}; }
+  static part part_from(const part&, std::size_t) noexcept { return {}; }
   static void join(part&, part&) noexcept {}
   void result(part&) const noexcept {}
 

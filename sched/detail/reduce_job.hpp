@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The job of parallel_reduce. Its unit is a block of neighbours, whose length depends on their
-// number only. Blocks are the leaves of a tree: a node over more than one leaf has as its left
-// child the greatest power of two of them that leaves some for the right one. A part goes through
-// its leaves from left to right, holding the values of complete nodes (partials), and is divided
-// between the two children of a node only. So the same values are combined whoever does it.
+// The job of parallel_reduce. Blocks of neighbours, whose length depends on their number and the
+// grain only, are the leaves of a tree: a node over more than one leaf has as its left child the
+// greatest power of two of them that leaves some for the right one. A part goes through its leaves
+// from left to right, holding the values of complete nodes (partials), and is divided between the
+// two children of a node only. So the same values are combined whoever does it.
 
 #include "weft/runtime/task_group.hpp"
 #include "weft/sched/detail/parallel_for_job.hpp"
@@ -16,6 +16,7 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -88,28 +89,38 @@ private:
   slot slots_[Max];
 };
 
-/// The value of one block. Numbers are combined in four streams of 16, neighbours of each other: a
-/// processor adds four in the time that one chain of additions takes for one.
+/// How many neighbours are combined by themselves, in four streams of four: a processor adds four
+/// in the time that one chain of additions takes for one.
+template <class T, class Source>
+inline constexpr std::size_t unit_max = std::is_arithmetic_v<T> && !is_space<Source> ? 16 : 1;
+
+/// Adds the iterations from begin to before end to what there is of their leaf. `begin` is a
+/// multiple of the unit, and `end` unless the range ends there.
 template <class T, class Source, class Map, class Op>
-[[gnu::noinline]] T reduce_block(const Source& all, const Map& map, const Op& op, std::size_t begin,
-                                 std::size_t end) {
+[[gnu::noinline]] void reduce_units(const Source& all, const Map& map, const Op& op,
+                                    std::optional<T>& sum, std::size_t begin, std::size_t end,
+                                    std::size_t unit) {
   const Source source = all;
-  T value = static_cast<T>(source.at(begin, map));
-  std::size_t k = begin + 1;
-  if constexpr (std::is_arithmetic_v<T> && !is_space<Source>) {
-    constexpr std::size_t length = 16;
-    for (; end - k >= 4 * length; k += 4 * length) {
-      T a = static_cast<T>(source.at(k, map));
-      T b = static_cast<T>(source.at(k + length, map));
-      T c = static_cast<T>(source.at(k + 2 * length, map));
-      T d = static_cast<T>(source.at(k + 3 * length, map));
-      for (std::size_t j = 1; j != length; ++j) {
-        a = op(a, source.at(k + j, map));
-        b = op(b, source.at(k + length + j, map));
-        c = op(c, source.at(k + 2 * length + j, map));
-        d = op(d, source.at(k + 3 * length + j, map));
+  std::size_t k = begin;
+  if (!sum) sum.emplace(static_cast<T>(source.at(k++, map)));
+  T value = *std::move(sum);
+  if constexpr (unit_max<T, Source> != 1) {
+    if (unit == unit_max<T, Source>) {
+      // The first unit of a leaf has lost its first element to `value`: it is not a whole one.
+      for (; k != end && k % unit != 0; ++k) value = op(value, source.at(k, map));
+      for (; end - k >= unit; k += unit) {
+        T a = static_cast<T>(source.at(k, map));
+        T b = static_cast<T>(source.at(k + 4, map));
+        T c = static_cast<T>(source.at(k + 8, map));
+        T d = static_cast<T>(source.at(k + 12, map));
+        for (std::size_t j = 1; j != 4; ++j) {
+          a = op(a, source.at(k + j, map));
+          b = op(b, source.at(k + 4 + j, map));
+          c = op(c, source.at(k + 8 + j, map));
+          d = op(d, source.at(k + 12 + j, map));
+        }
+        value = op(value, op(op(a, b), op(c, d)));
       }
-      value = op(value, op(op(a, b), op(c, d)));
     }
   }
   if (k != end) {
@@ -118,7 +129,7 @@ template <class T, class Source, class Map, class Op>
     };
     source.visit(k, end, add);
   }
-  return value;
+  *sum = std::move(value);
 }
 
 template <class Source, class T, class Map, class Op>
@@ -126,42 +137,57 @@ class reduce_job : public parallel_job {
 public:
   using value_type = T;
   static constexpr bool awaits = is_awaited_body<Source, const Map>;
-  // Leaves: 2^20 at most, or one for each iteration that is awaited.
-  using part = partials<T, awaits ? 66 : 24>;
+  /// Values of leaves that are complete, and what there is of one that isn't.
+  struct part : partials<T, 24> {
+    using partials<T, 24>::partials;
+    std::optional<T> open;
+  };
 
   template <class M, class O>
   reduce_job(const Source& source, T&& init, M&& map, O&& op, const parallel_options& options)
-      : parallel_job(awaits || options.grain == 0 ? options.grain : 1), source_(source),
-        block_(block_length(source.size(), options.grain)), init_(std::move(init)),
-        map_(std::forward<M>(map)), op_(std::forward<O>(op)) {}
+      : reduce_job(source, std::move(init), std::forward<M>(map), std::forward<O>(op),
+                   unit_length(options.grain), options.grain) {}
 
+  /// In units, as everything that follows.
   std::size_t size() const noexcept {
     const std::size_t count = source_.size();
-    return count == 0 ? 0 : (count - 1) / block_ + 1;
+    return count == 0 ? 0 : (count - 1) / unit_ + 1;
   }
   void run(part& into, std::size_t begin, std::size_t end) const {
     const std::size_t count = source_.size();
-    for (std::size_t leaf = begin; leaf != end; ++leaf) {
-      const std::size_t first = leaf * block_;
-      const std::size_t last = count - first < block_ ? count : first + block_;
-      into.push(reduce_block<T>(source_, map_, op_, first, last), 1, op_);
+    while (begin != end) {
+      const std::size_t rest = leaf_ - begin % leaf_;  // of this leaf
+      const std::size_t step = end - begin < rest ? end - begin : rest;
+      const std::size_t last = (begin + step) * unit_;
+      reduce_units(source_, map_, op_, into.open, begin * unit_, last < count ? last : count,
+                   unit_);
+      begin += step;
+      if (step == rest || last >= count) close_leaf(into);
     }
   }
   auto call(std::size_t k) const { return source_.at(k, map_); }
   template <class V>
-  void keep(part& into, std::size_t, V&& value) const {
-    into.push(static_cast<T>(std::forward<V>(value)), 1, op_);
+  void keep(part& into, std::size_t k, V&& value) const {
+    if (into.open)
+      into.open = op_(*std::move(into.open), std::forward<V>(value));
+    else
+      into.open.emplace(static_cast<T>(std::forward<V>(value)));
+    if ((k + 1) % leaf_ == 0 || k + 1 == source_.size()) close_leaf(into);
   }
-  /// Where the second child begins of the topmost node whose first one is not complete.
-  static std::size_t middle(const part& p, std::size_t begin, std::size_t end) noexcept {
+  /// Where the second child begins of the topmost node whose first one is not complete; the end
+  /// when there is none.
+  std::size_t middle(const part& p, std::size_t begin, std::size_t end) const noexcept {
+    const std::size_t leaf = begin / leaf_;
+    const std::size_t last = (end - 1) / leaf_ + 1;
     std::size_t first = p.origin();
-    for (;;) {
-      const std::size_t second = first + std::bit_floor(end - first - 1);
-      if (second > begin) return second;
+    while (last - first > 1) {
+      const std::size_t second = first + std::bit_floor(last - first - 1);
+      if (second > leaf) return second * leaf_;
       first = second;
     }
+    return end;
   }
-  static part part_from(std::size_t first_leaf) noexcept { return part(first_leaf); }
+  part part_from(const part&, std::size_t unit) const noexcept { return part(unit / leaf_); }
   void join(part& left, part& right) const {
     right.collapse(op_);
     left.push(std::move(right.top()), right.top_leaves(), op_);
@@ -173,16 +199,31 @@ public:
   }
 
 private:
-  static std::size_t block_length(std::size_t count, std::size_t grain) noexcept {
+  template <class M, class O>
+  reduce_job(const Source& source, T&& init, M&& map, O&& op, std::size_t unit, std::size_t grain)
+      : parallel_job(grain == 0 ? 0 : leaf_length(source.size(), unit, grain)), source_(source),
+        unit_(unit), leaf_(leaf_length(source.size(), unit, grain)), init_(std::move(init)),
+        map_(std::forward<M>(map)), op_(std::forward<O>(op)) {}
+
+  static std::size_t unit_length(std::size_t grain) noexcept {
     if (awaits) return 1;
+    return grain == 0 || grain > unit_max<T, Source> ? unit_max<T, Source> : grain;
+  }
+  /// In units; there are 2^20 leaves at most.
+  static std::size_t leaf_length(std::size_t count, std::size_t unit, std::size_t grain) noexcept {
     const std::size_t least = (count >> 20) + 1;
     std::size_t length = grain;
     if (grain == 0) length = count / 256 < 32 ? 32 : count / 256 > 4096 ? 4096 : count / 256;
-    return length < least ? least : length;
+    return ((length < least ? least : length) + unit - 1) / unit;
+  }
+  void close_leaf(part& p) const {
+    p.push(*std::move(p.open), 1, op_);
+    p.open.reset();
   }
 
   Source source_;
-  std::size_t block_;
+  std::size_t unit_;
+  std::size_t leaf_;
   T init_;
   Map map_;
   Op op_;

@@ -38,7 +38,7 @@ public:
       add_up(in_, op_, p.total, begin, end);
   }
   static std::size_t middle(const part&, std::size_t begin, std::size_t) noexcept { return begin; }
-  static part part_from(std::size_t) noexcept { return {}; }
+  static part part_from(const part&, std::size_t) noexcept { return {}; }
   static void join(part&, part&) noexcept {}
 
 private:
