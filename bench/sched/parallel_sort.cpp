@@ -5,8 +5,7 @@
 // them (each iteration sorts a fresh copy). Bound: numbers by the branches that a processor guesses
 // wrong, strings by comparisons and cache misses. Baselines: std::sort (serial); oneTBB's
 // parallel_sort; std::sort and std::stable_sort with execution::par, which libstdc++ takes from
-// oneTBB. All are held to as many
-// threads.
+// oneTBB. All are held to as many threads.
 
 #include "bench/support/measure.hpp"
 #include <weft/sched/parallel_sort.hpp>

@@ -10,8 +10,8 @@
 
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/when_all.hpp"
-#include "weft/sched/detail/insertion_sort.hpp"
 #include "weft/sched/detail/parallel_work.hpp"
+#include "weft/sched/detail/short_sort.hpp"
 #include "weft/sched/detail/sub_job.hpp"
 
 #include <cstddef>
@@ -31,6 +31,7 @@ struct sort_range {
   It first;
   value* buffer;  // as long, without objects
   const Less& less;
+  bool stable;
 
   It at(std::size_t i) const { return first + static_cast<std::iter_difference_t<It>>(i); }
 };
@@ -111,7 +112,7 @@ private:
 
   /// A part in registers; written back also when a comparison throws, between two moves.
   struct step {
-    step(const range& r, part& p) noexcept : range_(r), home(p), p(p) {}
+    step(const range& r, part& whole) noexcept : range_(r), home(whole), p(whole) {}
     step(const step&) = delete;
     step& operator=(const step&) = delete;
     ~step() { home = p; }
@@ -159,9 +160,9 @@ void merge_in_one_go(parallel_job& job, const sort_range<It, Less>& r, std::size
 template <class It, class Less>
 void sort_piece(parallel_job& job, const sort_range<It, Less>& r, std::size_t begin,
                 std::size_t end, bool to_buffer) noexcept {
-  if (end - begin <= inserted_max) {
+  if (end - begin <= inserted_max || !r.stable) {
     try {
-      if (!job.is_incomplete()) insertion_sort(r.at(begin), r.at(end), r.less);
+      if (!job.is_incomplete()) sort_in_place(r.at(begin), r.at(end), r.less);
     } catch (...) {
       job.fail();
     }
@@ -273,9 +274,10 @@ private:
 
 /// The whole range, which is longer than a piece.
 template <class It, class Less>
-task<> merge_sort_all(parallel_job& job, It first, std::size_t count, const Less& less) {
+task<> merge_sort_all(parallel_job& job, It first, std::size_t count, const Less& less,
+                      bool stable) {
   const sort_buffer<std::iter_value_t<It>> buffer(count);
-  const sort_range<It, Less> r{first, buffer.get(), less};
+  const sort_range<It, Less> r{first, buffer.get(), less, stable};
   task<> sorting = merge_sort(job, r, 0, count, false);
   co_await std::move(sorting);
 }

@@ -4,10 +4,10 @@
 
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/task_group.hpp"
-#include "weft/sched/detail/insertion_sort.hpp"
 #include "weft/sched/detail/merge_sort.hpp"
 #include "weft/sched/detail/parallel_source.hpp"
 #include "weft/sched/detail/quick_sort.hpp"
+#include "weft/sched/detail/short_sort.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -24,11 +24,6 @@ struct ascending {
     return a < b;
   }
 };
-
-/// What is copied faster than a wrong guess of a branch is made up for.
-template <class T>
-inline constexpr bool is_cheap_to_copy =
-    std::is_trivially_copyable_v<T> && std::is_default_constructible_v<T> && sizeof(T) <= 32;
 
 /// Looks from the beginning as long as the elements are in order already; says how many are.
 template <class It, class Less>
@@ -61,12 +56,12 @@ task<> sort_whole(parallel_job& job, It first, std::size_t count, const Less& le
   task<std::size_t> looking = count_sorted(job, first, count, less);
   const std::size_t sorted = co_await std::move(looking);
   if (sorted == count) co_return;
-  if constexpr (!Stable && is_cheap_to_copy<std::iter_value_t<It>>) {
+  if constexpr (!Stable) {
     task<> sorting =
         quick_sort(job, first, count, less, 4 + static_cast<int>(std::bit_width(count)));
     co_await std::move(sorting);
   } else {
-    task<> sorting = merge_sort_all(job, first, count, less);
+    task<> sorting = merge_sort_all(job, first, count, less, true);
     co_await std::move(sorting);
   }
 }

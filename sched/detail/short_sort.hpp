@@ -51,4 +51,38 @@ void heap_sort(It first, std::size_t count, const Less& less) {
   }
 }
 
+/// Brings the pivot, something like the median, to the front, and divides what is behind it: gives
+/// the first place of the upper part. There are three elements at least.
+template <class It, class Less>
+It partition_behind_pivot(It first, It last, const Less& less) {
+  const It middle = first + (last - first) / 2;
+  const It end = last - 1;
+  if (less(*middle, *first)) std::swap(*middle, *first);
+  if (less(*end, *middle)) std::swap(*end, *middle);
+  if (less(*middle, *first)) std::swap(*middle, *first);
+  std::swap(*first, *middle);
+  It low = first + 1;
+  It high = last;
+  for (;;) {
+    while (low < high && less(*low, *first)) ++low;
+    do --high;
+    while (low < high && less(*first, *high));
+    if (!(low < high)) return low;
+    std::swap(*low, *high);
+    ++low;
+  }
+}
+
+/// Not stable. By swaps of neighbours in the cache, for elements of any kind.
+template <class It, class Less>
+void sort_in_place(It first, It last, const Less& less, int levels_left = 24) {
+  while (static_cast<std::size_t>(last - first) > inserted_max) {
+    if (levels_left-- == 0) return heap_sort(first, static_cast<std::size_t>(last - first), less);
+    const It upper = partition_behind_pivot(first, last, less);
+    sort_in_place(upper, last, less, levels_left);
+    last = upper;
+  }
+  insertion_sort(first, last, less);
+}
+
 }  // namespace weft::detail
