@@ -202,17 +202,17 @@ void tiny(benchmark::internal::Benchmark* b) {
 
 }  // namespace
 
-BENCHMARK(weft_for<empty_loop>)->Name("sched/parallel_for/empty/weft")->Apply(one_and_two);
-BENCHMARK(tbb_for<empty_loop>)->Name("sched/parallel_for/empty/tbb")->Apply(one_and_two);
-BENCHMARK(serial_for<empty_loop>)->Name("sched/parallel_for/empty/serial")->Apply(alone);
-BENCHMARK(weft_for<saxpy>)->Name("sched/parallel_for/saxpy/weft")->Apply(one_and_two);
-BENCHMARK(tbb_for<saxpy>)->Name("sched/parallel_for/saxpy/tbb")->Apply(one_and_two);
-BENCHMARK(serial_for<saxpy>)->Name("sched/parallel_for/saxpy/serial")->Apply(alone);
-BENCHMARK(weft_stencil)->Name("sched/parallel_for/stencil/weft")->Apply(one_and_two);
-BENCHMARK(tbb_stencil)->Name("sched/parallel_for/stencil/tbb")->Apply(one_and_two);
-BENCHMARK(serial_stencil)->Name("sched/parallel_for/stencil/serial")->Apply(alone);
-BENCHMARK(weft_for<mandelbrot>)->Name("sched/parallel_for/mandelbrot/weft")->Apply(one_and_two);
-BENCHMARK(tbb_for<mandelbrot>)->Name("sched/parallel_for/mandelbrot/tbb")->Apply(one_and_two);
-BENCHMARK(serial_for<mandelbrot>)->Name("sched/parallel_for/mandelbrot/serial")->Apply(alone);
-BENCHMARK(weft_tiny)->Name("sched/parallel_for/tiny/weft")->Apply(tiny);
-BENCHMARK(serial_tiny)->Name("sched/parallel_for/tiny/serial")->Apply(tiny);
+BENCHMARK(weft_for<empty_loop>)->Name("sched/parallel_for_empty/weft")->Apply(one_and_two);
+BENCHMARK(tbb_for<empty_loop>)->Name("sched/parallel_for_empty/tbb")->Apply(one_and_two);
+BENCHMARK(serial_for<empty_loop>)->Name("sched/parallel_for_empty/serial")->Apply(alone);
+BENCHMARK(weft_for<saxpy>)->Name("sched/parallel_for_saxpy/weft")->Apply(one_and_two);
+BENCHMARK(tbb_for<saxpy>)->Name("sched/parallel_for_saxpy/tbb")->Apply(one_and_two);
+BENCHMARK(serial_for<saxpy>)->Name("sched/parallel_for_saxpy/serial")->Apply(alone);
+BENCHMARK(weft_stencil)->Name("sched/parallel_for_stencil/weft")->Apply(one_and_two);
+BENCHMARK(tbb_stencil)->Name("sched/parallel_for_stencil/tbb")->Apply(one_and_two);
+BENCHMARK(serial_stencil)->Name("sched/parallel_for_stencil/serial")->Apply(alone);
+BENCHMARK(weft_for<mandelbrot>)->Name("sched/parallel_for_mandelbrot/weft")->Apply(one_and_two);
+BENCHMARK(tbb_for<mandelbrot>)->Name("sched/parallel_for_mandelbrot/tbb")->Apply(one_and_two);
+BENCHMARK(serial_for<mandelbrot>)->Name("sched/parallel_for_mandelbrot/serial")->Apply(alone);
+BENCHMARK(weft_tiny)->Name("sched/parallel_for_tiny/weft")->Apply(tiny);
+BENCHMARK(serial_tiny)->Name("sched/parallel_for_tiny/serial")->Apply(tiny);

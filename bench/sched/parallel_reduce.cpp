@@ -84,11 +84,11 @@ void one_and_two(benchmark::internal::Benchmark* b) {
 
 }  // namespace
 
-BENCHMARK(weft_sum)->Name("sched/parallel_reduce/sum/weft")->Apply(one_and_two);
-BENCHMARK(tbb_sum<false>)->Name("sched/parallel_reduce/sum/tbb")->Apply(one_and_two);
-BENCHMARK(tbb_sum<true>)->Name("sched/parallel_reduce/sum/tbb_deterministic")->Apply(one_and_two);
-BENCHMARK(std_sum)->Name("sched/parallel_reduce/sum/std_par")->Apply(one_and_two);
+BENCHMARK(weft_sum)->Name("sched/parallel_reduce_sum/weft")->Apply(one_and_two);
+BENCHMARK(tbb_sum<false>)->Name("sched/parallel_reduce_sum/tbb")->Apply(one_and_two);
+BENCHMARK(tbb_sum<true>)->Name("sched/parallel_reduce_sum/tbb_deterministic")->Apply(one_and_two);
+BENCHMARK(std_sum)->Name("sched/parallel_reduce_sum/std_par")->Apply(one_and_two);
 BENCHMARK(serial_sum)
-    ->Name("sched/parallel_reduce/sum/serial")
+    ->Name("sched/parallel_reduce_sum/serial")
     ->Unit(benchmark::kMillisecond)
     ->Apply(bench::wall_clock);

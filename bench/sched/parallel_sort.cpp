@@ -112,17 +112,17 @@ void alone(benchmark::internal::Benchmark* b) {
 
 }  // namespace
 
-BENCHMARK(weft_sort<int, false>)->Name("sched/parallel_sort/ints/weft")->Apply(one_and_two);
-BENCHMARK(weft_sort<int, true>)->Name("sched/parallel_sort/ints/weft_stable")->Apply(one_and_two);
-BENCHMARK(tbb_sort<int>)->Name("sched/parallel_sort/ints/tbb")->Apply(one_and_two);
-BENCHMARK(std_sort<int, false>)->Name("sched/parallel_sort/ints/std_par")->Apply(one_and_two);
-BENCHMARK(std_sort<int, true>)->Name("sched/parallel_sort/ints/std_par_stable")->Apply(one_and_two);
-BENCHMARK(serial_sort<int>)->Name("sched/parallel_sort/ints/serial")->Apply(alone);
+BENCHMARK(weft_sort<int, false>)->Name("sched/parallel_sort_ints/weft")->Apply(one_and_two);
+BENCHMARK(weft_sort<int, true>)->Name("sched/parallel_stable_sort_ints/weft")->Apply(one_and_two);
+BENCHMARK(tbb_sort<int>)->Name("sched/parallel_sort_ints/tbb")->Apply(one_and_two);
+BENCHMARK(std_sort<int, false>)->Name("sched/parallel_sort_ints/std_par")->Apply(one_and_two);
+BENCHMARK(std_sort<int, true>)->Name("sched/parallel_stable_sort_ints/std_par")->Apply(one_and_two);
+BENCHMARK(serial_sort<int>)->Name("sched/parallel_sort_ints/serial")->Apply(alone);
 BENCHMARK(weft_sort<std::string, false>)
-    ->Name("sched/parallel_sort/strings/weft")
+    ->Name("sched/parallel_sort_strings/weft")
     ->Apply(one_and_two);
-BENCHMARK(tbb_sort<std::string>)->Name("sched/parallel_sort/strings/tbb")->Apply(one_and_two);
+BENCHMARK(tbb_sort<std::string>)->Name("sched/parallel_sort_strings/tbb")->Apply(one_and_two);
 BENCHMARK(std_sort<std::string, false>)
-    ->Name("sched/parallel_sort/strings/std_par")
+    ->Name("sched/parallel_sort_strings/std_par")
     ->Apply(one_and_two);
-BENCHMARK(serial_sort<std::string>)->Name("sched/parallel_sort/strings/serial")->Apply(alone);
+BENCHMARK(serial_sort<std::string>)->Name("sched/parallel_sort_strings/serial")->Apply(alone);

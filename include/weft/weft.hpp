@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // All of weft. Each header can be included alone: <weft/runtime/task.hpp>, <weft/io/tcp.hpp>,
-// <weft/sched/run.hpp>. Recordings for the .trace option are in <weft/sched/trace.hpp>.
+// <weft/sched/run.hpp>. Two have to be: recordings for the .trace option are in
+// <weft/sched/trace.hpp>, the sorts, which need <algorithm>, in <weft/sched/parallel_sort.hpp>.
 
 #include "weft/io/blocking.hpp"
 #include "weft/io/buffered_reader.hpp"
@@ -41,5 +42,11 @@
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/dump_tasks.hpp"
 #include "weft/sched/on.hpp"
+#include "weft/sched/parallel_for.hpp"
+#include "weft/sched/parallel_for_each.hpp"
+#include "weft/sched/parallel_invoke.hpp"
+#include "weft/sched/parallel_reduce.hpp"
+#include "weft/sched/parallel_scan.hpp"
+#include "weft/sched/parallel_transform.hpp"
 #include "weft/sched/run.hpp"
 #include "weft/sched/work_guard.hpp"

@@ -17,26 +17,18 @@ namespace {
 
 // A look at the clock takes some 30 ns.
 constexpr std::int64_t chunk_ns = 20'000;
-// What a unit of the worker's budget is worth: a full one lasts for a quarter of a millisecond.
-constexpr std::int64_t unit_ns = 2'000;
+// Between two looks at the timers and the ring of a worker.
+constexpr std::int64_t look_ns = 200'000;
 // A chunk that was interrupted, or whose body is faster the second time, says little.
 constexpr std::size_t growth_max = 8;
 
 // When this thread last asked. Of no consequence but time: whoever finds it old measures once more.
 [[gnu::tls_model("initial-exec")]] constinit thread_local std::uint64_t last_ticks = 0;
+// When this thread last collected timers and completions from within a job.
+[[gnu::tls_model("initial-exec")]] constinit thread_local std::int64_t last_look_ns = 0;
 
 std::int64_t clock_ns() noexcept {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
-
-bool charge(worker& w, std::int64_t ns) noexcept {
-  const std::int64_t units = std::max<std::int64_t>(ns / unit_ns, 1);
-  if (units < static_cast<std::int64_t>(w.budget)) {
-    w.budget -= static_cast<unsigned>(units);
-    return true;
-  }
-  w.budget = 0;
-  return false;
 }
 
 /// Whether somebody waits whom this worker, or any, has to see to in its turn. A loop does not
@@ -56,14 +48,14 @@ std::int64_t pace::chunk_done(std::size_t done) noexcept {
   began_ns_ = now;
   last_ = done;
   last_ns_ = took;
-  if (done < chunk_) return took;  // what was left of the part
+  if (done < chunk_) return now;  // what was left of the part
   if (took < chunk_ns / 2) {
     const std::int64_t growth = took > 0 ? chunk_ns / took : chunk_ns;
     chunk_ = done * std::min(static_cast<std::size_t>(growth), growth_max);
   } else if (took > chunk_ns * 2) {
     chunk_ = std::max(done / 2, grain_);
   }
-  return took;
+  return now;
 }
 
 unsigned workers_here() noexcept {
@@ -91,12 +83,14 @@ void parallel_job::rethrow() const {
 
 bool parallel_job::must_give_way(pace& p, std::size_t done) noexcept {
   worker& w = *current_worker();
-  if (charge(w, p.chunk_done(done))) return somebody_waits(w);
-  // It has had its share. What has come meanwhile is collected here: a turn of the worker may be
-  // made of many resumes, each of which would work as long as this one.
-  expire_timers(w);
-  w.ring->poll();
-  w.budget = worker::budget_max;
+  const std::int64_t now = p.chunk_done(done);
+  // A turn of the worker may be made of many resumes, each of which works for a chunk: what has
+  // come meanwhile is collected here.
+  if (now - last_look_ns > look_ns) {
+    last_look_ns = now;
+    expire_timers(w);
+    w.ring->poll();
+  }
   return somebody_waits(w);
 }
 

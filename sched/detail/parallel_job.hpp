@@ -38,7 +38,7 @@ public:
   }
   /// The clock starts (again): the coroutine has been suspended.
   void start() noexcept;
-  /// A chunk of `done` iterations has ended; says how long it took.
+  /// A chunk of `done` iterations has ended; says what time it is.
   std::int64_t chunk_done(std::size_t done) noexcept;
 
 private:
