@@ -54,7 +54,7 @@ public:
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise>) noexcept {
     static_assert(awaits_operations<Promise>);
     if (!ended_) return generator_->resume(*this);
-    current_worker()->ready(*this);  // the budget is gone
+    current_worker()->give_way(*this);  // the budget is gone
     return std::noop_coroutine();
   }
   value_type await_resume() { return generator_->take(); }

@@ -74,7 +74,7 @@ public:
     awaiter = consumer.promise;
     strand_ = awaiter->strand_;
     consumer.promise = this;
-    w.ready(consumer);
+    w.give_way(consumer);
     return std::noop_coroutine();
   }
 

@@ -86,7 +86,7 @@ inline constexpr bool awaits_operations = awaits_operations_<Promise>();
 /// on while it has budget, else behind the others that are ready. Publishes when true.
 inline bool rests(suspended& s, worker& w) noexcept {
   if (w.spend()) return false;
-  w.ready(s);
+  w.give_way(s);
   return true;
 }
 
@@ -137,7 +137,7 @@ public:
     static_assert(awaits_operations<Promise>);
     worker& w = *current_worker();
     if (settled_) {  // the budget is gone
-      w.ready(*this);
+      w.give_way(*this);
       return true;
     }
     this->set_up(kind_of<Derived>);

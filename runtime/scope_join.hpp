@@ -36,7 +36,7 @@ struct scope_join : waiter, operation_tag {
   }
   void await_suspend(std::coroutine_handle<>) noexcept {
     if (closed) {  // the budget is gone
-      current_worker()->ready(*this);
+      current_worker()->give_way(*this);
       return;
     }
     joinable_scope& joined = *scope;

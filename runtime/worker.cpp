@@ -98,7 +98,9 @@ void worker::finish_resume() noexcept {
     budget -= std::min(budget, hops_cost);
     std::exchange(run_slot, nullptr).resume();
   }
-  if (retired != nullptr) std::exchange(retired, nullptr).destroy();
+  if (retired == nullptr) return;
+  share_ready();  // what dies with the frame may take long
+  std::exchange(retired, nullptr).destroy();
 }
 
 void worker::note_task(const promise_base& next) noexcept {

@@ -63,10 +63,28 @@ struct worker {
   void ready(suspended& s) noexcept {
     if (!shared) {
       fifo.push_unshared(s);
+    } else if (collecting) {
+      fifo.collect(s);
     } else {
       fifo.push(s);
       home->notify_pushed();
     }
+  }
+
+  /// The same for the task that runs, as the last step of its await: no sleeper is woken for it
+  /// while there is nothing that would keep it waiting.
+  void give_way(suspended& s) noexcept {
+    if (!shared)
+      fifo.push_unshared(s);
+    else if (delivering) [[unlikely]]
+      ready(s);  // a posted function has resumed the task, and may go on for long
+    else
+      fifo.give_way(s);
+  }
+
+  /// Others may take what is ready while a body runs that is not the oldest of it. Before each one.
+  void share_ready() noexcept {
+    if (shared && fifo.share()) home->notify_pushed();
   }
 
   /// Adds what was forked: the owner comes back to the newest, thieves take the oldest. False when
@@ -135,6 +153,8 @@ struct worker {
   // Owner thread.
   std::coroutine_handle<> run_slot{};
   std::coroutine_handle<> retired{};  // ended, to be destroyed once nothing of it is on the stack
+  bool collecting = false;            // completions or timers: no body runs before this is over
+  bool delivering = false;            // messages, posted functions among them
   unsigned hops = 0;
   unsigned budget = budget_max;
   frame_cache frames;

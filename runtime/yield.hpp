@@ -16,7 +16,7 @@ public:
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise>) noexcept {
     static_assert(awaits_operations<Promise>);
-    current_worker()->ready(*this);
+    current_worker()->give_way(*this);
     return true;
   }
 

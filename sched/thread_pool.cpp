@@ -38,7 +38,7 @@ struct thread_pool::seat {
   bool work_anywhere() const noexcept { return pool.work_anywhere(); }
   void wake_one() noexcept { pool.wake_one(); }
   void about_to_sleep() noexcept;
-  void sleep() noexcept { ring->wait(worker.timers.next_deadline()); }
+  void sleep() noexcept;
   detail::parker<>& parking() noexcept { return worker.parking; }
 
   thread_pool& pool;
@@ -339,7 +339,15 @@ bool thread_pool::somebody_hides(const seat& thief) const noexcept {
 bool thread_pool::seat::look() noexcept {
   detail::deliver_messages(worker, pool.parts_->inbox);
   detail::look_around(worker);
-  return !worker.fifo.empty() || worker.forks.hides();
+  return worker.fifo.has_any() || worker.forks.hides();
+}
+
+/// What completes is queued for all to see, since the worker counts as asleep; but it runs the first
+/// of it itself, so that no other sleeper is asked for yet.
+void thread_pool::seat::sleep() noexcept {
+  worker.collecting = true;
+  ring->wait(worker.timers.next_deadline());
+  worker.collecting = false;
 }
 
 void thread_pool::seat::about_to_sleep() noexcept {

@@ -7,12 +7,16 @@ namespace weft::detail {
 
 void deliver_messages(worker& w, mailbox& box) noexcept {
   message* m = box.drain();
+  if (m == nullptr) return;
+  w.share_ready();  // a posted function may take long
+  w.delivering = true;
   while (m != nullptr) {
     message* const next = m->next_message;
     m->deliver(*m, w);
     w.finish_resume();  // a posted function may have resumed a coroutine
     m = next;
   }
+  w.delivering = false;
 }
 
 void expire_timers(worker& w) noexcept {
@@ -28,7 +32,13 @@ void expire_timers(worker& w) noexcept {
 namespace {
 
 promise_base* next_woken(worker& w) noexcept {
-  suspended* const s = w.shared ? w.fifo.take() : w.fifo.take_unshared();
+  suspended* s = nullptr;
+  if (!w.shared) {
+    s = w.fifo.take_unshared();
+  } else {
+    s = w.fifo.take();
+    if (w.fifo.untold()) w.home->notify_pushed();
+  }
   return s != nullptr ? s->promise : nullptr;
 }
 
@@ -41,6 +51,7 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
     promise_base* p = forks < forks_in_a_row ? w.pop_fork() : nullptr;
     if (p != nullptr) {
       ++forks;
+      w.share_ready();
     } else {
       forks = 0;
       p = next_woken(w);
@@ -55,8 +66,10 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
 
 void look_around(worker& w) noexcept {
   deliver_messages(w, w.inbox);
+  w.collecting = true;
   expire_timers(w);
   w.ring->poll();
+  w.collecting = false;
 }
 
 }  // namespace weft::detail

@@ -6,6 +6,7 @@
 #include "support/from_outside.hpp"
 #include "support/long_tests.hpp"
 #include "support/waiting_tasks.hpp"
+#include "support/watched_kernel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -45,12 +46,16 @@ std::chrono::milliseconds idle_time() noexcept {
 
 /// Two of these end only when they run at the same time: each waits, without an await, for the
 /// other.
-task<std::thread::id> meet(std::atomic<int>& there) {
+bool both_are_there(std::atomic<int>& there) {
   ++there;
   const auto give_up = steady::now() + 20s;
   while (there < 2 && steady::now() < give_up) {
     std::this_thread::yield();
   }
+  return there == 2;
+}
+task<std::thread::id> meet(std::atomic<int>& there) {
+  (void)both_are_there(there);
   co_return std::this_thread::get_id();
 }
 
@@ -132,6 +137,72 @@ TEST_SUITE("sched/thread_pool") {
       };
       co_await with_task_group(body);
     }());
+  }
+
+  TEST_CASE("a task that gave way runs elsewhere while a posted function takes long") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 20; ++i) {
+      std::atomic<int> there = 0;
+      bool met = false;
+      pool.run([](thread_pool& home, std::atomic<int>& both, bool& posted_met) -> task<> {
+        event called;
+        home.post([&] {
+          posted_met = both_are_there(both);
+          called.set();
+        });
+        while (both == 0) {
+          co_await yield();
+        }
+        CHECK(both_are_there(both));
+        co_await called.wait();
+      }(pool, there, met));
+      CHECK(met);
+    }
+  }
+
+  TEST_CASE("a task that gave way runs elsewhere while another one takes long") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 20; ++i) {
+      std::atomic<int> there = 0;
+      pool.run([](std::atomic<int>& both) -> task<> {
+        auto body = [&both](task_group& group) -> task<> {
+          group.spawn(meet, std::ref(both));
+          co_await yield();
+          co_await meet(both);
+        };
+        co_await with_task_group(body);
+      }(there));
+      CHECK(there == 2);
+    }
+  }
+
+  TEST_CASE("what completes together runs at the same time") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 20; ++i) {
+      std::atomic<int> there = 0;
+      pool.run([](std::atomic<int>& both) -> task<> {
+        auto body = [&both](task_group& group) -> task<> {
+          const auto due = steady::now() + 1ms;
+          group.spawn_n(2, [due, &both]() -> task<> {
+            co_await sleep_until(due);
+            CHECK(both_are_there(both));
+          });
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(there));
+    }
+  }
+
+  TEST_CASE("a task that yields while there is no other wakes no worker") {
+    tests::watched_kernel kernel;
+    thread_pool pool({.workers = 2, .kernel = &kernel});
+    pool.run([]() -> task<> {
+      for (int i = 0; i < 10'000; ++i) {
+        co_await yield();
+      }
+    }());
+    CHECK(kernel.enters < 1000);
   }
 
   TEST_CASE("workers that have nothing to do cost no processor time") {

@@ -179,7 +179,7 @@ void world::work(unsigned me) {
   detail::worker& w = *own.record;
   const std::function<bool()> awake = [&] {
     return ended() || !own.own.messages.empty() || !shared_inbox_.messages.empty() ||
-           !w.fifo.empty() || w.forks.hides() || own.looked_at_timers_ns != now_ ||
+           w.fifo.has_any() || w.forks.hides() || own.looked_at_timers_ns != now_ ||
            others_have_work(me);
   };
   while (!ended()) {
