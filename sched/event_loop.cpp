@@ -6,6 +6,7 @@
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/sched/detail/hosting.hpp"
+#include "weft/sched/detail/patience.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
 #include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
@@ -23,7 +24,8 @@ struct event_loop::parts {
   parts(event_loop& loop, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
         helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot),
-        hosting(loop), stalls(detail::make_stall_watch(kernel, o, 1)) {}
+        hosting(loop), wait(kernel, detail::patience_of(kernel, 1)),
+        stalls(detail::make_stall_watch(kernel, o, 1)) {}
 
   const run_options options;
   const detail::fork_guard here;
@@ -34,6 +36,7 @@ struct event_loop::parts {
   detail::frame_depot depot;
   detail::worker worker;
   detail::hosting hosting;
+  detail::patience wait;
   const std::unique_ptr<detail::stall_watch> stalls;  // null: not asked for
 };
 
@@ -163,10 +166,17 @@ bool event_loop::waits_for_ever() noexcept {
 template <class Ended>
 void event_loop::turn(Ended ended) noexcept {
   detail::worker& w = parts_->worker;
-  detail::deliver_messages(w, w.inbox);
+  const bool delivered = detail::deliver_messages(w, w.inbox);
   detail::expire_timers(w);
   const unsigned ran = detail::run_ready(w, detail::resumes_per_turn);
   if (ended()) return;
+  detail::patience& wait = parts_->wait;
+  if (delivered || ran != 0) wait.found();
+  // Between two looks nobody has to ring: the loop counts as awake.
+  if (ran < detail::resumes_per_turn && wait.look_again()) {
+    w.ring->poll();
+    return;
+  }
   if (ran < detail::resumes_per_turn && waits_for_ever() &&
       parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this)) != 0)
     return;
@@ -175,7 +185,9 @@ void event_loop::turn(Ended ended) noexcept {
     w.ring->poll();
     return;
   }
+  wait.sleeps();
   w.ring->wait(w.timers.next_deadline());
+  wait.slept();
   w.parking.resume();
 }
 

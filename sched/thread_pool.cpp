@@ -6,6 +6,7 @@
 #include "weft/runtime/assert.hpp"
 #include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/hosting.hpp"
+#include "weft/sched/detail/patience.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
 #include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
@@ -25,8 +26,9 @@ namespace weft {
 
 /// A worker, its thread and its ring.
 struct thread_pool::seat {
-  seat(thread_pool& home, unsigned index, detail::frame_depot& depot)
-      : pool(home), worker(home, index, &depot) {}
+  seat(thread_pool& home, unsigned index, detail::frame_depot& depot, kernel& k,
+       std::int64_t patience_ns)
+      : pool(home), worker(home, index, &depot), wait(k, patience_ns) {}
 
   // What work_or_park() asks of it.
   bool look() noexcept;
@@ -34,7 +36,11 @@ struct thread_pool::seat {
   /// A message that the worker has sent to itself, without a wake-up.
   bool must_look_again() const noexcept { return !worker.inbox.empty(); }
   detail::promise_base* steal() noexcept { return pool.steal(*this); }
-  void run(detail::promise_base& p) noexcept { worker.resume(p); }
+  void run(detail::promise_base& p) noexcept {
+    wait.found();
+    worker.resume(p);
+  }
+  bool search_again() noexcept { return wait.look_again(); }
   bool work_anywhere() const noexcept { return pool.work_anywhere(); }
   void wake_one() noexcept { pool.wake_one(); }
   void about_to_sleep() noexcept;
@@ -45,7 +51,8 @@ struct thread_pool::seat {
   detail::worker worker;
   std::unique_ptr<detail::ring> ring;
   std::exception_ptr refused;  // why the ring could not be opened
-  unsigned last_victim = 0;    // looked at first: where there was work there may be more
+  detail::patience wait;
+  unsigned last_victim = 0;  // looked at first: where there was work there may be more
   std::thread thread;
 };
 
@@ -101,9 +108,10 @@ thread_pool::thread_pool(const run_options& options, counted)
     : scheduler(true, options.workers, takers(options)),
       parts_(std::make_unique<parts>(*this, options)) {
   auto& seats = parts_->seats;
+  const std::int64_t patience_ns = detail::patience_of(parts_->kernel, options.workers);
   seats.reserve(options.workers);
   for (unsigned i = 0; i < options.workers; ++i) {
-    seats.push_back(std::make_unique<seat>(*this, i, parts_->depot));
+    seats.push_back(std::make_unique<seat>(*this, i, parts_->depot, parts_->kernel, patience_ns));
     if (options.trace != nullptr)
       seats[i]->worker.trace = &options.trace->add_lane("worker " + std::to_string(i));
     seats[i]->worker.observed = options.trace != nullptr || parts_->stalls != nullptr;
@@ -337,17 +345,21 @@ bool thread_pool::somebody_hides(const seat& thief) const noexcept {
 }
 
 bool thread_pool::seat::look() noexcept {
-  detail::deliver_messages(worker, pool.parts_->inbox);
-  detail::look_around(worker);
-  return worker.fifo.has_any() || worker.forks.hides();
+  const bool posted = detail::deliver_messages(worker, pool.parts_->inbox);
+  const bool delivered = detail::look_around(worker);
+  const bool any = worker.fifo.has_any() || worker.forks.hides();
+  if (any || posted || delivered) wait.found();
+  return any;
 }
 
-/// What completes is queued for all to see, since the worker counts as asleep; but it runs the first
-/// of it itself, so that no other sleeper is asked for yet.
+/// What completes is queued for all to see, since the worker counts as asleep; but no other sleeper
+/// is asked for yet, because it runs the first of it itself.
 void thread_pool::seat::sleep() noexcept {
+  wait.sleeps();
   worker.collecting = true;
   ring->wait(worker.timers.next_deadline());
   worker.collecting = false;
+  wait.slept();
 }
 
 void thread_pool::seat::about_to_sleep() noexcept {

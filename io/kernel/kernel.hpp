@@ -91,6 +91,10 @@ public:
   /// first call may take milliseconds, the others take microseconds.
   virtual int heavy_fence() noexcept = 0;
 
+  /// How long a worker that has nothing to run may look for more before it sleeps in its queue, as
+  /// long as looking has lately been of use; 0 where time is not real.
+  virtual std::int64_t look_before_sleep_ns() const noexcept { return 0; }
+
   /// Errors: system_error when no thread can be had.
   virtual std::unique_ptr<helper_thread> start_helper(void (*body)(void*), void* argument) = 0;
 

@@ -82,6 +82,7 @@ public:
   std::int64_t now() noexcept override {
     return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
   }
+  std::int64_t look_before_sleep_ns() const noexcept override { return 50'000; }
   std::unique_ptr<helper_thread> start_helper(void (*body)(void*), void* argument) override {
     return std::make_unique<linux_helper>(body, argument);
   }

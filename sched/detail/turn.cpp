@@ -5,9 +5,9 @@
 
 namespace weft::detail {
 
-void deliver_messages(worker& w, mailbox& box) noexcept {
+bool deliver_messages(worker& w, mailbox& box) noexcept {
   message* m = box.drain();
-  if (m == nullptr) return;
+  if (m == nullptr) return false;
   w.share_ready();  // a posted function may take long
   w.delivering = true;
   while (m != nullptr) {
@@ -17,6 +17,7 @@ void deliver_messages(worker& w, mailbox& box) noexcept {
     m = next;
   }
   w.delivering = false;
+  return true;
 }
 
 void expire_timers(worker& w) noexcept {
@@ -64,12 +65,13 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
   return ran;
 }
 
-void look_around(worker& w) noexcept {
-  deliver_messages(w, w.inbox);
+bool look_around(worker& w) noexcept {
+  const bool delivered = deliver_messages(w, w.inbox);
   w.collecting = true;
   expire_timers(w);
   w.ring->poll();
   w.collecting = false;
+  return delivered;
 }
 
 }  // namespace weft::detail

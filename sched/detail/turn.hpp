@@ -13,8 +13,9 @@ inline constexpr unsigned resumes_per_turn = 64;
 /// Forked children in a row before a woken task gets its turn.
 inline constexpr unsigned forks_in_a_row = 16;
 
-/// The messages of `box`: the worker's own, or one that several workers share.
-void deliver_messages(worker& w, mailbox& box) noexcept;
+/// The messages of `box`: the worker's own, or one that several workers share. Says whether there
+/// were any.
+bool deliver_messages(worker& w, mailbox& box) noexcept;
 
 /// Expires the timers whose time has come, a bounded number of them.
 void expire_timers(worker& w) noexcept;
@@ -22,7 +23,7 @@ void expire_timers(worker& w) noexcept;
 /// Resumes up to `most` of the worker's own ready tasks; says how many.
 unsigned run_ready(worker& w, unsigned most) noexcept;
 
-/// Messages, timers, the ring; without sleeping.
-void look_around(worker& w) noexcept;
+/// Messages, timers, the ring; without sleeping. Says whether there were messages.
+bool look_around(worker& w) noexcept;
 
 }  // namespace weft::detail

@@ -22,6 +22,8 @@ concept pool_seat = requires(Seat& s) {
   // Something of another worker's, or nullptr; the one who searches runs it.
   { static_cast<bool>(s.steal()) } -> std::same_as<bool>;
   s.run(*s.steal());
+  // It has found nothing: whether it goes on searching, after a moment.
+  { s.search_again() } -> std::same_as<bool>;
   // Whether any worker could find something, this one or another.
   { s.work_anywhere() } -> std::same_as<bool>;
   // Claims a sleeper, if one has to be woken, unparks it and rings its doorbell.
@@ -56,6 +58,8 @@ void work_or_park(Idle& idle, unsigned me, Seat& seat) noexcept {
         seat.run(*stolen);
         continue;
       }
+      // Nobody is woken meanwhile for what is pushed: the next look finds it.
+      if (seat.search_again()) continue;
     }
     // Nobody searches from here on: what was pushed meanwhile would find nobody to see it. It is
     // usually this worker that wake_one() claims; then it does not begin to sleep, and searches.

@@ -45,6 +45,7 @@ struct rules {
   bool force = true;         // who finds nothing shared takes what is hidden
   bool notes_theft = true;
   bool fence = true;  // all threads pass one before who sleeps looks for what is hidden
+  int looks = 0;             // that a searcher looks again before it sleeps; breaks none
 };
 
 class small_pool {
@@ -121,7 +122,11 @@ private:
     void run_ready() { run(*std::exchange(next, nullptr)); }
     bool must_look_again() const { return false; }
     job* steal() { return pool.steal_from_others(me); }
-    void run(job& j) { pool.run(&j, me); }
+    void run(job& j) {
+      pool.run(&j, me);
+      looks_left = pool.rules_.looks;
+    }
+    bool search_again() { return looks_left != 0 && looks_left-- != 0; }
     bool work_anywhere() {
       const bool any = pool.any_work();
       if (pool.rules_.re_check_claims || !any) return any;
@@ -139,6 +144,7 @@ private:
     detail::parker<atomics> parking_word;
     doorbell bell;
     job* next = nullptr;
+    int looks_left = pool.rules_.looks;
   };
 
   void wake_one() {
@@ -385,6 +391,16 @@ struct named {
   void (*build)(scenario&, rules);
   unsigned preemptions, stale_reads;
 };
+// The same with searchers that look again.
+void fork_one_patiently(scenario& s, rules r) {
+  r.looks = 1;
+  fork_one(s, r);
+}
+void post_two_patiently(scenario& s, rules r) {
+  r.looks = 1;
+  post_two(s, r);
+}
+
 constexpr named scenarios[] = {
     {"parking/fork one", fork_one, 2, 1},
     {"parking/post two", post_two, 1, 1},
@@ -392,6 +408,8 @@ constexpr named scenarios[] = {
     {"parking/fork twice", fork_twice, 1, 1},
     {"parking/a short and a long one", short_and_long, 2, 1},
     {"parking/a short and two long ones", short_and_two_long, 0, 1},
+    {"parking/fork one, patiently", fork_one_patiently, 2, 0},
+    {"parking/post two, patiently", post_two_patiently, 1, 0},
     {"parking/fork two", fork_two, 1, 0},
     {"parking/fork and post", fork_and_post, 0, 0},
     {"parking/stop while parking", stop_while_parking, 1, 1},
