@@ -82,8 +82,8 @@ promise_base* worker::pop_fork() noexcept {
 
 void worker::resume(promise_base& p) noexcept {
   ++resumes;
-  hops = 0;
-  budget = budget_max;
+  hops = hops_max - std::max(1U, hops_max >> pace);
+  budget = std::max(1U, budget_max >> pace);
   if (observed) [[unlikely]]
     note_task(p);
   p.handle().resume();
@@ -94,13 +94,32 @@ void worker::resume(promise_base& p) noexcept {
 
 void worker::finish_resume() noexcept {
   while (run_slot != nullptr) {
-    hops = 0;
     budget -= std::min(budget, hops_cost);
+    // Where stretches are short a clock for each of them would cost too much.
+    const bool due = pace != 0 || budget % (4 * hops_cost) == 0;
+    if (due && look_at_clock()) budget = 0;
+    hops = hops_max - std::max(1U, hops_max >> pace);
     std::exchange(run_slot, nullptr).resume();
   }
   if (retired == nullptr) return;
   share_ready();  // what dies with the frame may take long
   std::exchange(retired, nullptr).destroy();
+}
+
+bool worker::look_at_clock() noexcept {
+  // A stretch is to take less than half of this, and more than an eighth.
+  constexpr std::int64_t stretch_ns = turn_ns / 2;
+  constexpr unsigned pace_max = 7;
+  const std::int64_t now = home->now();
+  const std::int64_t took = now - clock_read_ns;
+  clock_read_ns = now;
+  if (took > stretch_ns / 2 && pace < pace_max)
+    ++pace;
+  else if (took < stretch_ns / 8 && pace != 0)
+    --pace;
+  resumes_to_clock = std::max(1U, resumes_between_clocks >> pace);
+  turn_is_over = now >= turn_ends_ns;
+  return turn_is_over;
 }
 
 void worker::note_task(const promise_base& next) noexcept {

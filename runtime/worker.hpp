@@ -40,6 +40,11 @@ struct worker {
   static constexpr unsigned budget_max = 128;
   /// What hops_max transfers take of that: so tasks that only fork and join give way too.
   static constexpr unsigned hops_cost = 8;
+  /// What a worker resumes between two looks at the ring, the messages and the timers takes no
+  /// longer than this, but for the stretch that is under way then: the clock is read after so many
+  /// transfers, resumes or ready awaits, and after fewer of them where they have taken long.
+  static constexpr std::int64_t turn_ns = 500'000;
+  static constexpr unsigned resumes_between_clocks = 32;
   /// Refused awaits after which a task that goes on is reported.
   static constexpr unsigned refusals_max = 1000;
 
@@ -113,6 +118,20 @@ struct worker {
   /// its loop.
   void resume(promise_base& p) noexcept;
 
+  /// Begins a turn. Thread: owner, from its loop.
+  void begin_turn(std::int64_t now_ns) noexcept {
+    clock_read_ns = now_ns;
+    turn_ends_ns = now_ns + turn_ns;
+    turn_is_over = false;
+  }
+
+  /// Between two resumes: whether the turn ends here. Thread: owner, from its loop.
+  bool ends_turn() noexcept {
+    if (budget != 0 && --resumes_to_clock != 0) [[likely]]
+      return turn_is_over;
+    return look_at_clock();
+  }
+
   /// Destroys the frame of a coroutine that has ended, once nothing of it is on the stack.
   void retire(std::coroutine_handle<> h) noexcept {
     if (retired != nullptr) [[unlikely]]
@@ -153,8 +172,14 @@ struct worker {
   // Owner thread.
   std::coroutine_handle<> run_slot{};
   std::coroutine_handle<> retired{};  // ended, to be destroyed once nothing of it is on the stack
-  bool collecting = false;            // completions or timers: no body runs before this is over
-  bool delivering = false;            // messages, posted functions among them
+  std::int64_t turn_ends_ns = INT64_MAX;
+  std::int64_t clock_read_ns = 0;
+  bool turn_is_over = false;
+  bool forks_first = true;  // in the next turn, before woken tasks
+  unsigned resumes_to_clock = resumes_between_clocks;
+  unsigned pace = 0;  // the stretches between two clocks are shorter by 2 to the power of this
+  bool collecting = false;  // completions or timers: no body runs before this is over
+  bool delivering = false;  // messages, posted functions among them
   unsigned hops = 0;
   unsigned budget = budget_max;
   frame_cache frames;
@@ -170,6 +195,7 @@ struct worker {
   parker<> parking;
 
 private:
+  [[gnu::noinline]] bool look_at_clock() noexcept;
   void note_task(const promise_base& next) noexcept;
   void begin_stretch() noexcept;
 };

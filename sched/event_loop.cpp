@@ -167,21 +167,22 @@ template <class Ended>
 void event_loop::turn(Ended ended) noexcept {
   detail::worker& w = parts_->worker;
   const bool delivered = detail::deliver_messages(w, w.inbox);
-  detail::expire_timers(w);
+  detail::begin_turn(w);
   const unsigned ran = detail::run_ready(w, detail::resumes_per_turn);
   if (ended()) return;
   detail::patience& wait = parts_->wait;
   if (delivered || ran != 0) wait.found();
   // Between two looks nobody has to ring: the loop counts as awake.
-  if (ran < detail::resumes_per_turn && wait.look_again()) {
+  const bool dry = ran < detail::resumes_per_turn && !w.turn_is_over;
+  if (dry && wait.look_again()) {
     w.ring->poll();
     return;
   }
-  if (ran < detail::resumes_per_turn && waits_for_ever() &&
+  if (dry && waits_for_ever() &&
       parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this)) != 0)
     return;
   // What the loop's own tasks sent to it came without a wake-up.
-  if (ran == detail::resumes_per_turn || !w.inbox.empty() || !w.parking.prepare_park()) {
+  if (!dry || !w.inbox.empty() || !w.parking.prepare_park()) {
     w.ring->poll();
     return;
   }

@@ -3,6 +3,8 @@
 
 #include "weft/io/ring.hpp"
 
+#include <utility>
+
 namespace weft::detail {
 
 bool deliver_messages(worker& w, mailbox& box) noexcept {
@@ -20,9 +22,10 @@ bool deliver_messages(worker& w, mailbox& box) noexcept {
   return true;
 }
 
-void expire_timers(worker& w) noexcept {
-  if (w.timers.next_deadline() == no_deadline) return;
+void begin_turn(worker& w) noexcept {
   const std::int64_t now = w.home->now();
+  w.begin_turn(now);
+  if (w.timers.next_deadline() == no_deadline) return;
   for (unsigned i = 0; i < resumes_per_turn; ++i) {
     worker_timer* const due = w.timers.pop_expired(now);
     if (due == nullptr) return;
@@ -47,7 +50,8 @@ promise_base* next_woken(worker& w) noexcept {
 
 unsigned run_ready(worker& w, unsigned most) noexcept {
   unsigned ran = 0;
-  unsigned forks = 0;
+  // Where the last turn was cut short forks have had theirs.
+  unsigned forks = std::exchange(w.forks_first, true) ? 0 : forks_in_a_row;
   while (ran < most) {
     promise_base* p = forks < forks_in_a_row ? w.pop_fork() : nullptr;
     if (p != nullptr) {
@@ -61,6 +65,10 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
     }
     w.resume(*p);
     ++ran;
+    if (w.ends_turn()) {
+      w.forks_first = false;
+      break;
+    }
   }
   return ran;
 }
@@ -68,7 +76,7 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
 bool look_around(worker& w) noexcept {
   const bool delivered = deliver_messages(w, w.inbox);
   w.collecting = true;
-  expire_timers(w);
+  begin_turn(w);
   w.ring->poll();
   w.collecting = false;
   return delivered;

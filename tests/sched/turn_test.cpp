@@ -5,6 +5,7 @@
 #include "weft/sched/detail/turn.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/forwarding_kernel.hpp"
 #include "support/ring_operations.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
@@ -17,8 +18,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -153,7 +156,83 @@ task<> beside_a_hog(const served& s, Server server) {
   co_await with_task_group(body);
 }
 
+/// The real kernel with a clock that only moves while somebody says that he computes.
+struct computing_kernel final : tests::forwarding_kernel {
+  std::int64_t now() noexcept override { return time; }
+  std::int64_t time = 1'000'000'000;
+};
+
+/// Says that it has computed for `ns`.
+struct computes {
+  computing_kernel& kernel;
+  std::int64_t ns;
+  void operator()() const noexcept { kernel.time += ns; }
+};
+
+/// Tasks that compute for a time before each thing that they do without waiting, until `done`.
+struct forks_after_computing {
+  static task<> leaf(computes c) {
+    c();
+    co_return;
+  }
+  static task<> tree(computes c, int depth) {
+    if (depth == 0)
+      co_await leaf(c);
+    else
+      co_await when_all(tree(c, depth - 1), tree(c, depth - 1));
+  }
+  static task<> until(computes c, const bool& done) {
+    for (int i = 0; i < 100'000 && !done; ++i) {
+      co_await tree(c, 10);
+    }
+  }
+};
+struct yields_after_computing {
+  static task<> until(computes c, const bool& done) {
+    for (int i = 0; i < 10'000'000 && !done; ++i) {
+      c();
+      co_await yield();
+    }
+  }
+};
+struct locks_after_computing {
+  static task<> until(computes c, const bool& done) {
+    event always;
+    always.set();
+    for (int i = 0; i < 10'000'000 && !done; ++i) {
+      c();
+      co_await always.wait();
+    }
+  }
+};
+
+/// Beside `Hog`, whose stretches take `stretch_ns`, a timer of 1 ms is due again and again: how
+/// late it is served, but for the first times, in which the worker learns how long they take.
+template <class Hog>
+void timer_beside_a_hog(run_options options, std::int64_t stretch_ns) {
+  constexpr std::int64_t ms = 1'000'000;
+  computing_kernel kernel;
+  options.kernel = &kernel;
+  std::int64_t latest_ns = 0;
+  run(options, [](computes c, std::int64_t& latest) -> task<> {
+    bool done = false;
+    auto body = [&](task_group& g) -> task<> {
+      g.spawn(Hog::until, c, std::cref(done));
+      for (int i = 0; i < 100; ++i) {
+        const std::int64_t due = c.kernel.time + ms;
+        co_await sleep_for(1ms);
+        if (i >= 10) latest = std::max(latest, c.kernel.time - due);
+      }
+      done = true;
+    };
+    co_await with_task_group(body);
+  }(computes{kernel, stretch_ns}, latest_ns));
+  CHECK(latest_ns <= 3 * ms + 2 * stretch_ns);
+}
+
 }  // namespace
+
+#define COMPUTING_HOGS forks_after_computing, yields_after_computing, locks_after_computing
 
 #define HOGS                                                                                    \
   forks_and_joins, forks_deeply, has_many_children, opens_empty_groups, ignores_refused_groups, \
@@ -232,5 +311,13 @@ TEST_SUITE("sched/turn") {
       };
       co_await with_task_group(body);
     });
+  }
+
+  TEST_CASE_TEMPLATE("a timer is served in time beside a task that computes between its awaits",
+                     Hog, COMPUTING_HOGS) {
+    for (const std::int64_t stretch_ns : {100, 5'000, 100'000, 1'000'000}) {
+      CAPTURE(stretch_ns);
+      timer_beside_a_hog<Hog>({.workers = 1}, stretch_ns);
+    }
   }
 }
