@@ -88,7 +88,7 @@ bool parallel_job::must_give_way(pace& p, std::size_t done) noexcept {
   // come meanwhile is collected here.
   if (now - last_look_ns > look_ns) {
     last_look_ns = now;
-    expire_timers(w);
+    begin_turn(w);
     w.ring->poll();
   }
   return somebody_waits(w);

@@ -95,7 +95,7 @@ public:
   /// nobody could come, and not while woken tasks wait, such as parts that gave way: else each of
   /// them would divide, and they would become more and more.
   bool is_hungry(const worker& w) const noexcept {
-    return may_divide_ && w.forks.empty() && w.fifo.empty();
+    return may_divide_ && !w.forks.offers() && !w.fifo.has_any();
   }
   bool may_divide() const noexcept { return may_divide_; }
 
