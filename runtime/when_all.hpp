@@ -9,6 +9,7 @@
 // rest.
 
 #include "weft/runtime/fork_join.hpp"
+#include "weft/runtime/small_range.hpp"
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/to_task.hpp"
 
@@ -104,7 +105,16 @@ struct fork_records<std::array<task<T>, N>> : std::array<fork_join::record, N> {
   fork_records(fork_records&&) noexcept {}
 };
 
-/// A range of tasks of one type; `Tasks` is a vector or an array, `Values` what it gives.
+template <class T, std::size_t N>
+struct fork_records<small_range<task<T>, N>> : small_range<fork_join::record, N> {
+  explicit fork_records(std::size_t n) noexcept {
+    while (this->size() != n) this->emplace_back();
+  }
+  fork_records(fork_records&& other) noexcept : fork_records(other.size()) {}
+};
+
+/// A range of tasks of one type; `Tasks` is a vector, a small_range or an array, `Values` what it
+/// gives.
 template <class T, class Tasks, class Values>
 class when_all_range : public operation_tag {
 public:
@@ -126,9 +136,9 @@ public:
         rethrow();
     if constexpr (std::is_void_v<Values>) {
       return;
-    } else if constexpr (requires(Values v) { v.reserve(1); }) {
+    } else if constexpr (requires(Values v) { v.clear(); }) {
       Values values;
-      values.reserve(tasks_.size());
+      if constexpr (requires { values.reserve(1); }) values.reserve(tasks_.size());
       for (auto& t : tasks_) values.push_back(task_access::finished(t).take());
       return values;
     } else {
@@ -185,6 +195,19 @@ template <class T>
   using values =
       std::conditional_t<std::is_void_v<T>, void, std::vector<detail::value_or_monostate<T>>>;
   return detail::when_all_range<T, std::vector<task<T>>, values>(std::move(tasks));
+}
+
+/// The same for a small_range of tasks: gives a small_range of their values in order (nothing for
+/// void).
+///
+/// Cost:     no allocation.
+template <class T, std::size_t N>
+[[nodiscard]] auto when_all(small_range<task<T>, N> tasks) {
+  static_assert(!std::is_reference_v<T>, "weft: there is no range of references: let the tasks "
+                                         "give pointers or std::reference_wrapper");
+  using values =
+      std::conditional_t<std::is_void_v<T>, void, small_range<detail::value_or_monostate<T>, N>>;
+  return detail::when_all_range<T, small_range<task<T>, N>, values>(std::move(tasks));
 }
 
 /// The same for an array of tasks: gives an array of their values in order (nothing for void).

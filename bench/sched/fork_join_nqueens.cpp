@@ -10,6 +10,7 @@
 // to as many threads.
 
 #include "bench/support/fork_join.hpp"
+#include <weft/runtime/small_range.hpp>
 #include <weft/runtime/when_all.hpp>
 
 #include <oneapi/tbb/parallel_for.h>
@@ -20,7 +21,6 @@
 #include <cstdint>
 #include <numeric>
 #include <utility>
-#include <vector>
 
 namespace {
 
@@ -28,8 +28,7 @@ namespace {
 template <std::size_t N>
 using board = std::array<char, N>;
 
-// The number of children is known when they are made: a task's are kept together.
-using child_tasks = std::vector<weft::task<int>>;
+using child_tasks = weft::small_range<weft::task<int>, 16>;
 
 template <std::size_t N>
 bool possible(const board<N>& queens, std::size_t column, char row) {

@@ -31,6 +31,7 @@
 #include "weft/runtime/semaphore.hpp"
 #include "weft/runtime/shared_mutex.hpp"
 #include "weft/runtime/sleep.hpp"
+#include "weft/runtime/small_range.hpp"
 #include "weft/runtime/stop_token.hpp"
 #include "weft/runtime/task.hpp"
 #include "weft/runtime/task_group.hpp"

@@ -6,6 +6,7 @@
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
+#include "weft/runtime/small_range.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
@@ -116,6 +117,35 @@ TEST_SUITE("runtime/when_all") {
       for (int i = 0; i < 1000; ++i) {
         REQUIRE(values[static_cast<std::size_t>(i)] == i);
       }
+    });
+  }
+
+  TEST_CASE("a small_range of tasks gives a small_range of their values in order") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        small_range<task<std::unique_ptr<int>>, 4> tasks;
+        auto box = [](int v) -> task<std::unique_ptr<int>> {
+          co_await yield();
+          co_return std::make_unique<int>(v);
+        };
+        for (int i = 0; i < 3; ++i) tasks.push_back(box(i));
+        const auto values = co_await when_all(std::move(tasks));
+        CHECK(values.size() == 3);
+        for (std::size_t i = 0; i < values.size(); ++i) CHECK(*values[i] == static_cast<int>(i));
+      }());
+    });
+  }
+
+  TEST_CASE("an empty small_range, and one of void tasks") {
+    on_both([](const run_options& options) {
+      std::atomic<int> n = 0;
+      run(options, [](std::atomic<int>& k) -> task<> {
+        small_range<task<>, 8> tasks;
+        co_await when_all(small_range<task<>, 8>());
+        for (int i = 0; i < 8; ++i) tasks.push_back(count_up(k));
+        co_await when_all(std::move(tasks));
+      }(n));
+      CHECK(n == 8);
     });
   }
 

@@ -9,6 +9,7 @@
 #include "support/watched_kernel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
+#include "weft/runtime/small_range.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
@@ -16,12 +17,16 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <ctime>
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace weft;
@@ -59,6 +64,18 @@ task<std::thread::id> meet(std::atomic<int>& there) {
   co_return std::this_thread::get_id();
 }
 
+task<> nothing() { co_return; }
+
+/// The two that have to meet, behind as many forks of which the other child is soon done.
+task<bool> meet_behind(int forks, std::atomic<int>& there) {
+  if (forks == 0) {
+    const auto both = co_await when_all(meet(there), meet(there));
+    co_return std::get<0>(both) != std::get<1>(both);
+  }
+  const auto deeper = co_await when_all(meet_behind(forks - 1, there), nothing());
+  co_return std::get<0>(deeper);
+}
+
 }  // namespace
 
 TEST_SUITE("sched/thread_pool") {
@@ -72,6 +89,51 @@ TEST_SUITE("sched/thread_pool") {
   TEST_CASE("a pool of one worker runs tasks as well") {
     thread_pool pool({.workers = 1});
     CHECK(pool.run(number(4)) == 4);
+  }
+
+  TEST_CASE("coarse forks run side by side, at the top and behind others") {
+    for (const int forks : {0, 1, 10, 300}) {
+      CAPTURE(forks);
+      thread_pool pool({.workers = 2});
+      for (int round = 0; round < 20; ++round) {
+        std::atomic<int> there = 0;
+        CHECK(pool.run(meet_behind(forks, there)));
+        CHECK(there == 2);
+      }
+    }
+  }
+
+  TEST_CASE("coarse forks run side by side after a theft") {
+    thread_pool pool({.workers = 2});
+    for (int round = 0; round < 20; ++round) {
+      std::atomic<int> first = 0;
+      std::atomic<int> there = 0;
+      const bool apart = pool.run([](std::atomic<int>& f, std::atomic<int>& t) -> task<bool> {
+        // The second one is stolen, since both are there at once; then its thief comes back.
+        auto deeper = [](std::atomic<int>& both, std::atomic<int>& last) -> task<bool> {
+          (void)co_await meet(both);
+          const bool met = co_await meet_behind(5, last);
+          co_return met;
+        };
+        const auto all = co_await when_all(deeper(f, t), meet(f));
+        co_return std::get<0>(all);
+      }(first, there));
+      CHECK(apart);
+      CHECK(there == 2);
+    }
+  }
+
+  TEST_CASE("coarse children of one when_all are taken one after the other") {
+    thread_pool pool({.workers = 2});
+    for (int round = 0; round < 20; ++round) {
+      std::array<std::atomic<int>, 4> there{};
+      pool.run([](std::array<std::atomic<int>, 4>& t) -> task<> {
+        small_range<task<std::thread::id>, 8> pairs;
+        for (int i = 0; i < 8; ++i) pairs.push_back(meet(t[static_cast<std::size_t>(i / 2)]));
+        co_await when_all(std::move(pairs));
+      }(there));
+      for (const auto& t : there) CHECK(t == 2);
+    }
   }
 
   TEST_CASE("several threads run tasks on one pool at once") {
