@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -42,6 +43,11 @@ class child_base : public promise_base {
 public:
   explicit child_base(std::source_location where) noexcept : promise_base(where) {
     node_.promise = this;
+  }
+
+  static void* operator new(std::size_t bytes) { return allocate_root_frame(bytes); }
+  static void operator delete(void* p, std::size_t bytes) noexcept {
+    deallocate_root_frame(p, bytes);
   }
 
   /// Queues the child as one of the group's. Publishes, unless the caller holds a handle.

@@ -1,169 +1,173 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Memory for coroutine frames: a cache for each worker, and one depot that the workers of a
-// scheduler share.
+// Memory for coroutine frames: a cache for each worker, over the frame store that all share.
 //
-// Sizes are rounded up to classes of 64, 128, ... 2048 bytes, larger frames go straight to the
-// heap. Every block is a heap allocation of its own, 64-byte aligned, so it may be freed on any
-// thread, by another worker's cache or without one (`deallocate_uncached`).
+// Tasks mostly end in the reverse order in which they were made, so a cache gives them memory from
+// a stack: pages in which frames lie one above the other. Each call is then a few instructions,
+// inline, and the next frame lies where the last one ended. What ends out of order leaves a hole,
+// used again when the top comes down to it; what ends on another thread comes back through its page
+// (detail/frame_page.hpp). The pages of a stack are bounded; while they are full, and for frames
+// that are known to end in any order (`allocate_root_frame`), there is a list for each size class.
 //
-// Blocks move between caches in batches of about 32 KiB. For each class a cache keeps an open batch
-// that it pushes to and pops from, and at most one full batch in reserve: so handing a batch over
-// never walks a list, and a worker that alternates around a batch's edge does not visit the depot
-// each time. When one worker makes frames that another one ends, the full batches travel back
-// through the depot.
+// The lists get blocks from the store and give them back in batches of about 32 KiB. Each has an
+// open batch that it pushes to and pops from, and at most one full batch in reserve: so handing a
+// batch over never walks a list, and a worker that alternates around a batch's edge does not visit
+// the store each time. A block goes to the list of whoever ends the frame.
 //
-// What is cached is bounded: 64 KiB per class and worker, and `frame_depot`'s limit per scheduler.
-// While a block is not in use it is poisoned, when the program runs under AddressSanitizer.
+// What a cache keeps unused is bounded: 1 MiB of stack, 64 KiB a class. Under AddressSanitizer each
+// frame is a heap allocation of its own, so that the sanitizer sees who uses one too late.
 
-#include "weft/runtime/spin_lock.hpp"
+#include "weft/runtime/detail/frame_page.hpp"
+#include "weft/runtime/frame_store.hpp"
 
 #include <array>
-#include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 namespace weft::detail {
 
-inline constexpr std::size_t frame_alignment = 64;
-inline constexpr std::size_t frame_cached_max = 2048;
-inline constexpr std::size_t frame_class_count = frame_cached_max / frame_alignment;
-inline constexpr std::size_t frame_batch_bytes = 32 * 1024;
-
-/// What the first bytes of an unused block hold.
-struct frame_block {
-  frame_block* next;  // in the same batch; below the last one lies a block of depth 0
-  // Blocks in this batch from here on. Kept here and not beside the list's head, because a counter
-  // there would chain every call to the one before: 1 to 3 ns of 9 for a frame in a recursive
-  // fork-join.
-  std::uint32_t depth;
-  frame_block* next_batch;  // in the depot, in the first block of a batch only
-};
-static_assert(sizeof(frame_block) <= frame_alignment);
-
-/// Full batches on their way from one worker's cache to another's. Any thread; outlives its caches.
-class frame_depot {
-public:
-  /// Keeps at most `bytes_max` (rounded down to whole batches), all classes together.
-  explicit frame_depot(std::size_t bytes_max = 32 * 1024 * 1024) noexcept : bytes_max_(bytes_max) {}
-  frame_depot(const frame_depot&) = delete;
-  frame_depot& operator=(const frame_depot&) = delete;
-  ~frame_depot();
-
-  [[nodiscard]] std::size_t cached_bytes() const noexcept {
-    return bytes_.load(std::memory_order_relaxed);  // relaxed: a statistic
-  }
-
-private:
-  friend class frame_cache;
-
-  // A stack of batches, linked through their first blocks.
-  struct alignas(64) shelf {
-    spin_lock lock;
-    frame_block* newest = nullptr;
+/// The blocks of each size class that a worker has at hand.
+struct frame_lists {
+  struct list {
+    frame_block* top = &no_block;    // of the open batch
+    frame_block* reserve = nullptr;  // a full batch, or null
+    std::uint32_t blocks_max = 0;    // of a batch
   };
-
-  // Declines when the depot is full; the batch is then still the caller's.
-  [[nodiscard]] bool try_push(std::size_t size_class, frame_block* batch) noexcept;
-  // Null when there is none.
-  [[nodiscard]] frame_block* try_pop(std::size_t size_class) noexcept;
-
-  const std::size_t bytes_max_;
-  std::atomic<std::size_t> bytes_{0};
-  std::array<shelf, frame_class_count> shelves_;
+  std::array<list, frame_class_count> classes;
 };
 
-/// One worker's cache. Used by its owner thread alone, except for the counters.
-class frame_cache {
+/// Where the frames come from that this thread makes. A thread without a cache has an empty stack,
+/// and lists that give and take nothing.
+struct frame_source {
+  std::uintptr_t top;  // of the stack page in use
+  std::uintptr_t end;
+  frame_lists* lists;  // never null
+};
+
+/// This thread's. Never kept across a suspension, see current_worker().
+#if defined(__x86_64__) && defined(__LP64__)
+[[gnu::always_inline]] inline frame_source& this_frame_source() noexcept {
+  frame_source* here;
+  asm volatile("{movq weft_this_frame_source@gottpoff(%%rip), %0|"
+               "mov %0, QWORD PTR weft_this_frame_source@gottpoff[rip]}\n\t"
+               "{addq %%fs:0, %0|add %0, QWORD PTR fs:[0]}"
+               : "=r"(here)
+               :
+               : "cc");
+  return *here;
+}
+#else
+[[gnu::noinline]] frame_source& this_frame_source() noexcept;
+#endif
+
+[[gnu::noinline]] void* allocate_frame_slowly(std::size_t bytes);
+[[gnu::noinline]] void deallocate_frame_slowly(void* p, std::size_t bytes) noexcept;
+[[gnu::noinline]] void* allocate_root_frame_slowly(std::size_t bytes);
+[[gnu::noinline]] void deallocate_root_frame_slowly(void* p, std::size_t bytes) noexcept;
+
+constexpr std::size_t frame_bytes(std::size_t bytes) noexcept {
+  return (bytes + frame_alignment - 1) & ~(frame_alignment - 1);
+}
+constexpr std::size_t frame_class(std::size_t bytes) noexcept {
+  return (bytes - 1) / frame_alignment;
+}
+
+/// At least `bytes`, more than none, 64-byte aligned. Throws std::bad_alloc. Always inlined: once a
+/// compiler has laid out the frame its size is a constant.
+[[gnu::always_inline]] inline void* allocate_frame(std::size_t bytes) {
+  frame_source& here = this_frame_source();
+  const std::uintptr_t p = here.top;
+  const std::uintptr_t above = p + frame_bytes(bytes);
+  if (bytes > frame_cached_max || above > here.end) [[unlikely]]
+    return allocate_frame_slowly(bytes);
+  here.top = above;
+  return std::bit_cast<void*>(p);
+}
+
+/// `bytes` as they were asked for. Thread: any.
+[[gnu::always_inline]] inline void deallocate_frame(void* p, std::size_t bytes) noexcept {
+  frame_source& here = this_frame_source();
+  const auto address = std::bit_cast<std::uintptr_t>(p);
+  if (bytes > frame_cached_max || address + frame_bytes(bytes) != here.top) [[unlikely]]
+    return deallocate_frame_slowly(p, bytes);
+  here.top = address;
+}
+
+/// The same for frames that end in any order, as those of spawned tasks do.
+[[gnu::always_inline]] inline void* allocate_root_frame(std::size_t bytes) {
+  if (bytes > frame_cached_max) return allocate_root_frame_slowly(bytes);
+  frame_lists::list& list = this_frame_source().lists->classes[frame_class(bytes)];
+  frame_block* const block = list.top;
+  frame_block* const next = block->next;
+  if (next == nullptr) [[unlikely]]
+    return allocate_root_frame_slowly(bytes);
+  list.top = next;
+  return block;
+}
+
+[[gnu::always_inline]] inline void deallocate_root_frame(void* p, std::size_t bytes) noexcept {
+  if (bytes > frame_cached_max) return deallocate_root_frame_slowly(p, bytes);
+  frame_lists::list& list = this_frame_source().lists->classes[frame_class(bytes)];
+  frame_block* const top = list.top;
+  const std::uint32_t depth = top->depth;
+  if (depth >= list.blocks_max) [[unlikely]]
+    return deallocate_root_frame_slowly(p, bytes);
+  list.top = ::new (p) frame_block{top, depth + 1};
+}
+
+/// One worker's frames. Thread: the one that it is bound to, or that drives it otherwise.
+class frame_cache : frame_lists {
 public:
-  explicit frame_cache(frame_depot* depot = nullptr) noexcept;
+  /// What the pages of its stack are bounded by: deeper than that, the lists serve.
+  static constexpr unsigned stack_pages_max = 16;
+
+  frame_cache() noexcept;
   frame_cache(const frame_cache&) = delete;
   frame_cache& operator=(const frame_cache&) = delete;
-  /// Gives every cached block back to the heap. Frames in use are not touched.
+  /// Gives everything unused back. Frames in use are not touched. Not bound.
   ~frame_cache();
 
-  /// At least `size` bytes, 64-byte aligned. Throws std::bad_alloc; nothing has changed then.
-  [[nodiscard]] void* allocate(std::size_t size) {
-    const std::size_t size_class = class_of(size);
-    if (size_class < frame_class_count && quick_) [[likely]] {
-      free_list& list = lists_[size_class];
-      if (frame_block* const block = list.top; block->depth != 0) [[likely]] {
-        list.top = block->next;
-        count(allocated_);
-        return block;
-      }
-    }
-    return allocate_slowly(size);
-  }
+  /// From here on, and until unbind(), this thread's frames come from here.
+  void bind() noexcept;
+  void unbind() noexcept;
 
-  /// `size` is the one that was asked for; the block may come from any cache or from none.
-  void deallocate(void* memory, std::size_t size) noexcept {
-    const std::size_t size_class = class_of(size);
-    if (size_class < frame_class_count && quick_) [[likely]] {
-      free_list& list = lists_[size_class];
-      frame_block* const top = list.top;
-      if (const std::uint32_t depth = top->depth; depth != list.batch_size) [[likely]] {
-        list.top = ::new (memory) frame_block;
-        list.top->next = top;
-        list.top->depth = depth + 1;
-        count(freed_);
-        return;
-      }
-    }
-    deallocate_slowly(memory, size);
-  }
-
-  /// The same without a cache, for threads that are not workers.
-  [[nodiscard]] static void* allocate_uncached(std::size_t size);
-  static void deallocate_uncached(void* block, std::size_t size) noexcept;
-
-  // Counters: any thread may read them; a sum over all caches is exact when the workers stand
-  // still.
-  [[nodiscard]] std::uint64_t allocated() const noexcept {
-    return allocated_.load(std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::uint64_t freed() const noexcept {
-    return freed_.load(std::memory_order_relaxed);
-  }
-  /// Allocated here less freed here: negative where frames of other workers end.
-  [[nodiscard]] std::int64_t live() const noexcept {
-    return static_cast<std::int64_t>(allocated() - freed());
-  }
-  /// Bytes that lie unused in this cache. Owner thread.
-  [[nodiscard]] std::size_t cached_bytes() const noexcept;
+  /// Bytes of frames made here, less those ended here: negative where frames of other workers end.
+  [[nodiscard]] std::int64_t live_bytes() noexcept;
+  /// Bytes that lie unused in the lists.
+  [[nodiscard]] std::size_t listed_bytes() const noexcept;
+  [[nodiscard]] unsigned stack_pages() const noexcept { return stack_pages_; }
 
 private:
-  struct free_list {
-    frame_block* top;      // of the open batch
-    frame_block* reserve;  // a full batch, or null
-    std::uint32_t batch_size;
-  };
+  friend void* allocate_frame_slowly(std::size_t bytes);
+  friend void deallocate_frame_slowly(void* p, std::size_t bytes) noexcept;
+  friend void* allocate_root_frame_slowly(std::size_t bytes);
+  friend void deallocate_root_frame_slowly(void* p, std::size_t bytes) noexcept;
+  friend std::int64_t live_frame_bytes() noexcept;
 
-  // Not below frame_class_count for 0 bytes (wraps around) and for more than frame_cached_max.
-  static constexpr std::size_t class_of(std::size_t size) noexcept {
-    return (size - 1) / frame_alignment;
-  }
-  static std::size_t heap_size(std::size_t size) noexcept;
+  // The stack. `here` is the source of the calling thread, which this is bound to.
+  bool make_room(frame_source& here, std::size_t bytes) noexcept;
+  bool add_page(frame_source& here) noexcept;
+  void use_page(frame_source& here, stack_page& page) noexcept;
+  void remove_page(stack_page& page) noexcept;
+  static void leave_page(stack_page& page) noexcept;
+  void sweep(frame_source& here) noexcept;
+  void end_on_stack(frame_source& here, stack_page& page, void* p, std::size_t bytes) noexcept;
 
-  [[gnu::noinline]] void* allocate_slowly(std::size_t size);
-  [[gnu::noinline]] void deallocate_slowly(void* block, std::size_t size) noexcept;
-  void open_another_batch(free_list& list) noexcept;
-  void put_batch_aside(free_list& list) noexcept;
+  // The lists.
+  void* allocate_block(std::size_t bytes);
+  void deallocate_block(void* p, std::size_t bytes) noexcept;
 
-  // relaxed: the owner is the only writer of either.
-  static void count(std::atomic<std::uint64_t>& counter) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  }
-
-  // Fixed after construction.
-  frame_depot* const depot_;
-  const bool quick_;  // false where blocks have to be poisoned
-  // Written by the owner thread.
-  std::atomic<std::uint64_t> allocated_{0};
-  std::atomic<std::uint64_t> freed_{0};
-  std::array<free_list, frame_class_count> lists_;
+  stack_page* stack_ =
+      nullptr;  // the page in use: what is below holds frames, above is one at most
+  unsigned stack_pages_ = 0;
+  unsigned full_calls_ = 0;  // that ask the lists, before another look at the stack
+  std::int64_t drawn_ = 0;   // bytes of blocks taken from the store, less those given
 };
+
+/// Bytes of frames alive in the whole process, as far as workers that run elsewhere have not
+/// changed them: for tests, exact when no worker exists.
+std::int64_t live_frame_bytes() noexcept;
 
 }  // namespace weft::detail

@@ -16,7 +16,7 @@ namespace weft {
 /// Up to `Capacity` values of type T, one behind the other, within the object itself.
 ///
 /// Shape:    T can be moved, where the range is.
-/// Errors:   length_error from push_back and emplace_back when it is full; nothing has changed then.
+/// Errors:   length_error from push_back and emplace_back when it is full; nothing changes.
 /// Lifetime: pointers to its values last as long as the range stays where it is.
 /// Cost:     no allocation; a move moves each value. sizeof is that of `Capacity` values.
 template <class T, std::size_t Capacity>

@@ -21,25 +21,6 @@ extern "C" {
 
 namespace weft::detail {
 
-namespace {
-
-/// Frames made less frames freed on threads without a worker, and by workers that have ended.
-constinit std::atomic<std::int64_t> frames_elsewhere{0};
-
-// Out of line, so that the paths taken once per frame save no registers.
-[[gnu::cold, gnu::noinline]] void* allocate_frame_elsewhere(std::size_t bytes) {
-  void* const p = frame_cache::allocate_uncached(bytes);
-  frames_elsewhere.fetch_add(1, std::memory_order_relaxed);  // relaxed: a statistic
-  return p;
-}
-
-[[gnu::cold, gnu::noinline]] void deallocate_frame_elsewhere(void* p, std::size_t bytes) noexcept {
-  frame_cache::deallocate_uncached(p, bytes);
-  frames_elsewhere.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a statistic
-}
-
-}  // namespace
-
 #if !(defined(__x86_64__) && defined(__LP64__))
 worker* current_worker() noexcept {
   worker* w = weft_this_worker;
@@ -51,28 +32,12 @@ worker* current_worker() noexcept {
 worker_binding::worker_binding(worker& w) noexcept {
   WEFT_ASSERT(weft_this_worker == nullptr, "this thread drives a scheduler already");
   weft_this_worker = &w;
+  w.frames.bind();
 }
 
-worker_binding::~worker_binding() { weft_this_worker = nullptr; }
-
-void* allocate_frame(std::size_t bytes) {
-  if (worker* const w = weft_this_worker) [[likely]]
-    return w->frames.allocate(bytes);
-  return allocate_frame_elsewhere(bytes);
-}
-
-void deallocate_frame(void* p, std::size_t bytes) noexcept {
-  if (worker* const w = weft_this_worker) [[likely]]
-    return w->frames.deallocate(p, bytes);
-  deallocate_frame_elsewhere(p, bytes);
-}
-
-std::int64_t live_frames() noexcept {
-  return frames_elsewhere.load(std::memory_order_relaxed);  // relaxed: a statistic
-}
-
-worker::~worker() {
-  frames_elsewhere.fetch_add(frames.live(), std::memory_order_relaxed);  // relaxed: a statistic
+worker_binding::~worker_binding() {
+  weft_this_worker->frames.unbind();
+  weft_this_worker = nullptr;
 }
 
 promise_base* worker::pop_fork() noexcept {

@@ -48,10 +48,8 @@ struct worker {
   /// Refused awaits after which a task that goes on is reported.
   static constexpr unsigned refusals_max = 1000;
 
-  worker(scheduler& s, unsigned i, frame_depot* depot)
-      : home(&s), index(i), shared(s.shared()), frames(depot), timers(s.shared()),
-        forks(s.forks_taken_by()) {}
-  ~worker();
+  worker(scheduler& s, unsigned i)
+      : home(&s), index(i), shared(s.shared()), timers(s.shared()), forks(s.forks_taken_by()) {}
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
 
@@ -227,12 +225,5 @@ public:
   worker_binding(const worker_binding&) = delete;
   worker_binding& operator=(const worker_binding&) = delete;
 };
-
-/// Memory of coroutine frames: from the current worker's cache, else from the heap.
-[[gnu::noinline]] void* allocate_frame(std::size_t bytes);
-[[gnu::noinline]] void deallocate_frame(void* p, std::size_t bytes) noexcept;
-
-/// Frames alive in the whole process, for tests: exact when no worker runs.
-std::int64_t live_frames() noexcept;
 
 }  // namespace weft::detail

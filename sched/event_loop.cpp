@@ -3,7 +3,6 @@
 
 #include "weft/io/kernel/fork_guard.hpp"
 #include "weft/io/ring.hpp"
-#include "weft/runtime/frame_cache.hpp"
 #include "weft/runtime/worker.hpp"
 #include "weft/sched/detail/hosting.hpp"
 #include "weft/sched/detail/patience.hpp"
@@ -23,8 +22,8 @@ namespace weft {
 struct event_loop::parts {
   parts(event_loop& loop, const run_options& o)
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
-        helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0, &depot),
-        hosting(loop), wait(kernel, detail::patience_of(kernel, 1)),
+        helpers(detail::make_helpers(kernel, o.helpers_max)), worker(loop, 0), hosting(loop),
+        wait(kernel, detail::patience_of(kernel, 1)),
         stalls(detail::make_stall_watch(kernel, o, 1)) {}
 
   const run_options options;
@@ -33,7 +32,6 @@ struct event_loop::parts {
   std::atomic<bool> driven{false};
   weft::kernel& kernel;
   const std::shared_ptr<detail::helper_pool> helpers;
-  detail::frame_depot depot;
   detail::worker worker;
   detail::hosting hosting;
   detail::patience wait;

@@ -4,7 +4,6 @@
 #include "weft/io/kernel/fork_guard.hpp"
 #include "weft/io/ring.hpp"
 #include "weft/runtime/assert.hpp"
-#include "weft/runtime/frame_cache.hpp"
 #include "weft/sched/detail/hosting.hpp"
 #include "weft/sched/detail/patience.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
@@ -26,9 +25,8 @@ namespace weft {
 
 /// A worker, its thread and its ring.
 struct thread_pool::seat {
-  seat(thread_pool& home, unsigned index, detail::frame_depot& depot, kernel& k,
-       std::int64_t patience_ns)
-      : pool(home), worker(home, index, &depot), wait(k, patience_ns) {}
+  seat(thread_pool& home, unsigned index, kernel& k, std::int64_t patience_ns)
+      : pool(home), worker(home, index), wait(k, patience_ns) {}
 
   // What work_or_park() asks of it.
   bool look() noexcept;
@@ -70,7 +68,6 @@ struct thread_pool::parts {
   const detail::fork_guard here;
   weft::kernel& kernel;
   const std::shared_ptr<detail::helper_pool> helpers;
-  detail::frame_depot depot;
   detail::hosting hosting;
   const std::unique_ptr<detail::stall_watch> stalls;  // null: not asked for
   const bool forces;                                  // workers can take what others hide
@@ -111,7 +108,7 @@ thread_pool::thread_pool(const run_options& options, counted)
   const std::int64_t patience_ns = detail::patience_of(parts_->kernel, options.workers);
   seats.reserve(options.workers);
   for (unsigned i = 0; i < options.workers; ++i) {
-    seats.push_back(std::make_unique<seat>(*this, i, parts_->depot, parts_->kernel, patience_ns));
+    seats.push_back(std::make_unique<seat>(*this, i, parts_->kernel, patience_ns));
     if (options.trace != nullptr)
       seats[i]->worker.trace = &options.trace->add_lane("worker " + std::to_string(i));
     seats[i]->worker.observed = options.trace != nullptr || parts_->stalls != nullptr;

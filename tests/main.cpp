@@ -30,7 +30,7 @@ struct resources {
 
   static resources now() {
     const std::filesystem::directory_iterator all("/proc/self/fd");
-    return {std::distance(begin(all), end(all)), weft::detail::live_frames()};
+    return {std::distance(begin(all), end(all)), weft::detail::live_frame_bytes()};
   }
   friend bool operator==(const resources&, const resources&) = default;
 };
@@ -50,7 +50,7 @@ struct nothing_is_left : doctest::IReporter {
     something_was_left = true;
     *out << test_case->m_file.c_str() << ":" << test_case->m_line << ": LEFT BEHIND by \""
          << test_case->m_name << "\": " << after.descriptors - before.descriptors
-         << " descriptors, " << after.frames - before.frames << " frames\n";
+         << " descriptors, " << after.frames - before.frames << " bytes of frames\n";
   }
 
   void report_query(const doctest::QueryData&) override {}

@@ -125,11 +125,12 @@ TEST_SUITE("allocation/bad_alloc" * doctest::skip(!tests::allocations_are_counte
       beside_another(options, []() -> task<> {
         int ended = 0;
         auto body = [&](task_group& g) -> task<> {
-          std::array<int, 1024> luggage{};
+          std::array<int, 1024> luggage{};  // its frame is too large for the cache
+          luggage.back() = 1;
           const int failures = failures_until_made([&] {
             g.spawn(
-                [](int& n, const std::array<int, 1024>&) -> task<> {
-                  ++n;
+                [](int& n, const std::array<int, 1024>& carried) -> task<> {
+                  n += carried.back();
                   co_return;
                 },
                 std::ref(ended), luggage);

@@ -133,7 +133,7 @@ TEST_SUITE("runtime/async_generator") {
   }
 
   TEST_CASE("a generator does nothing before it is asked, and frees what it was given") {
-    const std::int64_t frames = detail::live_frames();
+    const std::int64_t frames = detail::live_frame_bytes();
     bool ran = false;
     {
       auto gen = [](bool& flag, counted) -> async_generator<int> {
@@ -147,7 +147,7 @@ TEST_SUITE("runtime/async_generator") {
     }
     CHECK_FALSE(ran);
     CHECK(counted::alive() == 0);
-    CHECK(detail::live_frames() == frames);
+    CHECK(detail::live_frame_bytes() == frames);
   }
 
   TEST_CASE("each yielded object is destroyed once, rvalues are moved and lvalues copied") {
@@ -240,7 +240,7 @@ TEST_SUITE("runtime/async_generator") {
   TEST_CASE("a generator destroyed at a co_yield destroys its locals and its frame") {
     on_both([](const run_options& options) {
       run(options, []() -> task<> {
-        const std::int64_t frames = detail::live_frames();
+        const std::int64_t frames = detail::live_frame_bytes();
         for (int values = 1; values <= 3; ++values) {
           auto gen = three_counted();
           for (int i = 0; i < values; ++i) (void)co_await gen.next();
@@ -248,7 +248,7 @@ TEST_SUITE("runtime/async_generator") {
           gen = three_counted();
           CHECK(counted::alive() == 0);
         }
-        CHECK(detail::live_frames() == frames);
+        CHECK(detail::live_frame_bytes() == frames);
       }());
     });
   }

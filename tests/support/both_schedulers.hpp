@@ -29,12 +29,12 @@ public:
   nothing_left_behind& operator=(const nothing_left_behind&) = delete;
   ~nothing_left_behind() {
     CHECK(open_descriptors() == descriptors_);
-    CHECK(detail::live_frames() == frames_);
+    CHECK(detail::live_frame_bytes() == frames_);
   }
 
 private:
   std::size_t descriptors_ = open_descriptors();
-  std::int64_t frames_ = detail::live_frames();
+  std::int64_t frames_ = detail::live_frame_bytes();
 };
 
 /// Calls `body(options)` with the options of each scheduler; the body calls run().

@@ -35,18 +35,19 @@ void actor::promise_type::end() noexcept {
   base->release();
 }
 
-world::world(unsigned workers) : scheduler(true, workers), frames_before_(detail::live_frames()) {
+world::world(unsigned workers)
+    : scheduler(true, workers), frames_before_(detail::live_frame_bytes()) {
   for (unsigned i = 0; i != workers; ++i) {
     workers_.push_back(std::make_unique<worker_thread>());
-    workers_.back()->record = std::make_unique<detail::worker>(*this, i, nullptr);
+    workers_.back()->record = std::make_unique<detail::worker>(*this, i);
   }
   root_.emplace(*this);
 }
 
 world::~world() {
   for (const std::coroutine_handle<> frame : frames_) frame.destroy();
-  std::int64_t left = detail::live_frames() - frames_before_;
-  for (const auto& w : workers_) left += w->record->frames.live();
+  std::int64_t left = detail::live_frame_bytes() - frames_before_;
+  for (const auto& w : workers_) left += w->record->frames.live_bytes();
   check(left == 0, "all tasks have been destroyed");
 }
 

@@ -5,8 +5,6 @@
 // has ended stays until its worker does. So who uses it too late meets what is left there, and is
 // found out.
 
-#include "weft/runtime/spin_lock.hpp"
-
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -14,36 +12,53 @@
 
 namespace weft::detail {
 
-class frame_depot;
-
 class frame_cache {
 public:
-  explicit frame_cache(frame_depot*) noexcept {}
+  frame_cache() noexcept = default;
   frame_cache(const frame_cache&) = delete;
   frame_cache& operator=(const frame_cache&) = delete;
   ~frame_cache() {
-    for (void* const block : ended_) deallocate_uncached(block, 0);
+    elsewhere_ += live_;
+    for (void* const frame : ended_) ::operator delete(frame, std::align_val_t{64});
   }
 
-  [[nodiscard]] void* allocate(std::size_t size) {
-    ++live_;
-    return allocate_uncached(size);
+  // All fibers are of one real thread, and whoever runs is bound.
+  void bind() noexcept { bound_ = this; }
+  void unbind() noexcept { bound_ = nullptr; }
+
+  [[nodiscard]] static void* allocate(std::size_t bytes) {
+    void* const frame = ::operator new(bytes, std::align_val_t{64});
+    (bound_ != nullptr ? bound_->live_ : elsewhere_) += static_cast<std::int64_t>(bytes);
+    return frame;
   }
-  void deallocate(void* block, std::size_t) noexcept {
-    --live_;
-    ended_.push_back(block);
+  static void deallocate(void* frame, std::size_t bytes) noexcept {
+    (bound_ != nullptr ? bound_->live_ : elsewhere_) -= static_cast<std::int64_t>(bytes);
+    if (bound_ != nullptr)
+      bound_->ended_.push_back(frame);
+    else
+      ::operator delete(frame, std::align_val_t{64});
   }
-  [[nodiscard]] static void* allocate_uncached(std::size_t size) {
-    return ::operator new(size, std::align_val_t{64});
-  }
-  static void deallocate_uncached(void* block, std::size_t) noexcept {
-    ::operator delete(block, std::align_val_t{64});
-  }
-  [[nodiscard]] std::int64_t live() const noexcept { return live_; }
+
+  [[nodiscard]] std::int64_t live_bytes() const noexcept { return live_; }
+  [[nodiscard]] static std::int64_t live_bytes_elsewhere() noexcept { return elsewhere_; }
 
 private:
+  inline static frame_cache* bound_ = nullptr;
+  inline static std::int64_t elsewhere_ = 0;
+
   std::int64_t live_ = 0;
   std::vector<void*> ended_;
 };
+
+inline void* allocate_frame(std::size_t bytes) { return frame_cache::allocate(bytes); }
+inline void deallocate_frame(void* p, std::size_t bytes) noexcept {
+  frame_cache::deallocate(p, bytes);
+}
+inline void* allocate_root_frame(std::size_t bytes) { return frame_cache::allocate(bytes); }
+inline void deallocate_root_frame(void* p, std::size_t bytes) noexcept {
+  frame_cache::deallocate(p, bytes);
+}
+
+inline std::int64_t live_frame_bytes() noexcept { return frame_cache::live_bytes_elsewhere(); }
 
 }  // namespace weft::detail
