@@ -52,8 +52,7 @@ public:
     emplace_back(value);
   }
   void clear() noexcept {
-    std::destroy_n(data(), size_);
-    size_ = 0;
+    while (size_ != 0) std::destroy_at(data() + --size_);
   }
 
   static constexpr std::size_t capacity() noexcept { return Capacity; }

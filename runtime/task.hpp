@@ -12,6 +12,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <source_location>
 #include <utility>
@@ -116,6 +117,17 @@ struct task_access {
   template <class T>
   static task_promise<T>& finished(task<T>& t) noexcept {
     return *t.promise_;
+  }
+  /// Whether one lies behind the other in memory; any answer where one is empty.
+  template <class T, class U>
+  static bool is_above(const task<T>& t, const task<U>& other) noexcept {
+    return reinterpret_cast<std::uintptr_t>(t.promise_) >
+           reinterpret_cast<std::uintptr_t>(other.promise_);
+  }
+  /// Destroys a task that has finished or was never started, or none.
+  template <class T>
+  static void drop(task<T>& t) noexcept {
+    if (t.promise_ != nullptr) std::exchange(t.promise_, nullptr)->handle().destroy();
   }
 };
 

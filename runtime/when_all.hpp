@@ -60,6 +60,7 @@ public:
 
   explicit when_all_pack(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
   when_all_pack(when_all_pack&& other) noexcept : tasks_(std::move(other.tasks_)) {}
+  ~when_all_pack() { drop(std::index_sequence_for<T...>{}); }
 
   bool await_ready() const noexcept { return sizeof...(T) == 0; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
@@ -87,6 +88,17 @@ private:
     first_escape escape;
     (escape.look_at(task_access::finished(std::get<I>(tasks_))), ...);
     escape.rethrow();
+  }
+
+  // The frame that was made last first, so that frames die in the order of a stack; which that is
+  // depends on the order in which the compiler evaluates arguments.
+  template <std::size_t... I>
+  void drop(std::index_sequence<I...>) noexcept {
+    constexpr std::size_t last = sizeof...(T) - 1;
+    if constexpr (sizeof...(T) > 1)
+      if (task_access::is_above(std::get<0>(tasks_), std::get<last>(tasks_)))
+        (task_access::drop(std::get<I>(tasks_)), ...);
+    (task_access::drop(std::get<last - I>(tasks_)), ...);
   }
 
   std::tuple<task<T>...> tasks_;
@@ -123,6 +135,9 @@ public:
   explicit when_all_range(Tasks&& tasks) : tasks_(std::move(tasks)), records_(tasks_.size()) {}
   when_all_range(when_all_range&& other) noexcept
       : tasks_(std::move(other.tasks_)), records_(std::move(other.records_)) {}
+  ~when_all_range() {
+    for (std::size_t i = tasks_.size(); i-- > 0;) task_access::drop(tasks_[i]);
+  }
 
   bool await_ready() const noexcept { return tasks_.empty(); }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
