@@ -173,9 +173,10 @@ struct alignas(64) stack_page : frame_page {
 
   void take_returned() noexcept {
     for (returned_frame* f = returns.take(); f != nullptr;) {
-      returned_frame* const next = f->next;
-      add_hole(f, f->granules * frame_alignment);
-      f = next;
+      void* const ended = f;
+      const std::size_t bytes = f->granules * frame_alignment;
+      f = f->next;
+      add_hole(ended, bytes);
     }
   }
 
