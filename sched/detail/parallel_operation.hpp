@@ -104,8 +104,9 @@ private:
       return;
     }
     if constexpr (!Job::awaits) {
+      if (job_.grain() != 0 && count > job_.grain()) return;
       try {
-        done_ = job_.grain() == 0 ? run_while_cheap(count) : run_if_short(count);
+        done_ = run_while_cheap(count);
         ended_ = done_ == count;
       } catch (...) {
         job_.fail();
@@ -113,15 +114,14 @@ private:
       }
     }
   }
-  std::size_t run_if_short(std::size_t count) {
-    if (count > job_.grain()) return 0;
-    job_.run(whole_, 0, count);
-    return count;
-  }
-  /// Runs ever more iterations as long as all of them promise to be cheap; says how many ran.
+  /// Runs ever more iterations as long as all of them promise to be cheap; says how many ran. All
+  /// of them when they are no more than the grain.
+  ///
+  /// The body is called at one place: where two lead to one handler, clang 19 at -O1 with a
+  /// sanitizer hands it the number of iterations in the place of the exception.
   std::size_t run_while_cheap(std::size_t count) {
     // One iteration may be all that is worth a core; but the first of many is often a special one.
-    std::size_t next = count > 8 ? 2 : 1;
+    std::size_t next = job_.grain() != 0 ? count : count > 8 ? 2 : 1;
     std::size_t done = 0;
     bool exact = false;  // it is known when these began
     for (;;) {
