@@ -47,12 +47,12 @@ promise_base* worker::pop_fork() noexcept {
 
 void worker::resume(promise_base& p) noexcept {
   ++resumes;
-  hops = hops_max - std::max(1U, hops_max >> pace);
-  budget = std::max(1U, budget_max >> pace);
+  hops = hops_first;
+  budget = budget_first;
   if (observed) [[unlikely]]
     note_task(p);
   p.handle().resume();
-  finish_resume();
+  if (run_slot != nullptr || retired != nullptr) finish_resume();
   if (observed) [[unlikely]]
     note_end();
 }
@@ -63,7 +63,7 @@ void worker::finish_resume() noexcept {
     // Where stretches are short a clock for each of them would cost too much.
     const bool due = pace != 0 || budget % (4 * hops_cost) == 0;
     if (due && look_at_clock()) budget = 0;
-    hops = hops_max - std::max(1U, hops_max >> pace);
+    hops = hops_first;
     std::exchange(run_slot, nullptr).resume();
   }
   if (retired == nullptr) return;
@@ -72,19 +72,23 @@ void worker::finish_resume() noexcept {
 }
 
 bool worker::look_at_clock() noexcept {
-  // A stretch is to take less than half of this, and more than an eighth.
-  constexpr std::int64_t stretch_ns = turn_ns / 2;
-  constexpr unsigned pace_max = 7;
   const std::int64_t now = home->now();
-  const std::int64_t took = now - clock_read_ns;
+  set_pace(now - clock_read_ns);
   clock_read_ns = now;
-  if (took > stretch_ns / 2 && pace < pace_max)
-    ++pace;
-  else if (took < stretch_ns / 8 && pace != 0)
-    --pace;
-  resumes_to_clock = std::max(1U, resumes_between_clocks >> pace);
   turn_is_over = now >= turn_ends_ns;
   return turn_is_over;
+}
+
+void worker::set_pace(std::int64_t stretch_took_ns) noexcept {
+  constexpr unsigned pace_max = 7;
+  constexpr unsigned resumes_most = 64;
+  if (stretch_took_ns > turn_ns / 4 && pace < pace_max)
+    ++pace;
+  else if (stretch_took_ns < turn_ns / 16 && pace != 0)
+    --pace;
+  resumes_to_clock = std::max(1U, resumes_most >> pace);
+  hops_first = hops_max - std::max(1U, hops_max >> pace);
+  budget_first = std::max(1U, budget_max >> pace);
 }
 
 void worker::note_task(const promise_base& next) noexcept {

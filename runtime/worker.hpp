@@ -42,9 +42,8 @@ struct worker {
   static constexpr unsigned hops_cost = 8;
   /// What a worker resumes between two looks at the ring, the messages and the timers takes no
   /// longer than this, but for the stretch that is under way then: the clock is read after so many
-  /// transfers, resumes or ready awaits, and after fewer of them where they have taken long.
+  /// resumes, transfers or ready awaits, and after fewer of them where they have taken long.
   static constexpr std::int64_t turn_ns = 500'000;
-  static constexpr unsigned resumes_between_clocks = 32;
   /// Refused awaits after which a task that goes on is reported.
   static constexpr unsigned refusals_max = 1000;
 
@@ -116,8 +115,10 @@ struct worker {
   /// its loop.
   void resume(promise_base& p) noexcept;
 
-  /// Begins a turn. Thread: owner, from its loop.
-  void begin_turn(std::int64_t now_ns) noexcept {
+  /// Begins a turn. `worked`: the last one ended because of its resumes, and nothing was waited for
+  /// since. Thread: owner, from its loop.
+  void begin_turn(std::int64_t now_ns, bool worked) noexcept {
+    if (worked && pace == 0) set_pace(now_ns - clock_read_ns);  // otherwise it has been read
     clock_read_ns = now_ns;
     turn_ends_ns = now_ns + turn_ns;
     turn_is_over = false;
@@ -125,7 +126,7 @@ struct worker {
 
   /// Between two resumes: whether the turn ends here. Thread: owner, from its loop.
   bool ends_turn() noexcept {
-    if (budget != 0 && --resumes_to_clock != 0) [[likely]]
+    if (budget != 0 && (pace == 0 || --resumes_to_clock != 0)) [[likely]]
       return turn_is_over;
     return look_at_clock();
   }
@@ -173,9 +174,12 @@ struct worker {
   std::int64_t turn_ends_ns = INT64_MAX;
   std::int64_t clock_read_ns = 0;
   bool turn_is_over = false;
-  bool forks_first = true;  // in the next turn, before woken tasks
-  unsigned resumes_to_clock = resumes_between_clocks;
-  unsigned pace = 0;  // the stretches between two clocks are shorter by 2 to the power of this
+  bool forks_first = true;        // in the next turn, before woken tasks
+  bool worked_through = false;    // the turn ended with its resumes or its time
+  unsigned pace = 0;              // stretches without a clock are shorter by 2 to the power of this
+  unsigned resumes_to_clock = 0;  // where pace is not 0
+  unsigned hops_first = 0;
+  unsigned budget_first = budget_max;
   bool collecting = false;  // completions or timers: no body runs before this is over
   bool delivering = false;  // messages, posted functions among them
   unsigned hops = 0;
@@ -194,6 +198,7 @@ struct worker {
 
 private:
   [[gnu::noinline]] bool look_at_clock() noexcept;
+  void set_pace(std::int64_t stretch_took_ns) noexcept;
   void note_task(const promise_base& next) noexcept;
   void begin_stretch() noexcept;
 };

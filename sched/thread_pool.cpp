@@ -38,6 +38,10 @@ struct thread_pool::seat {
     wait.found();
     worker.resume(p);
   }
+  unsigned random() noexcept {
+    random_state = random_state * 1'664'525 + 1'013'904'223;
+    return random_state >> 16;
+  }
   bool search_again() noexcept { return wait.look_again(); }
   bool work_anywhere() const noexcept { return pool.work_anywhere(); }
   void wake_one() noexcept { pool.wake_one(); }
@@ -50,6 +54,7 @@ struct thread_pool::seat {
   std::unique_ptr<detail::ring> ring;
   std::exception_ptr refused;  // why the ring could not be opened
   detail::patience wait;
+  unsigned random_state = worker.index;
   unsigned last_victim = 0;  // looked at first: where there was work there may be more
   std::thread thread;
 };
@@ -291,12 +296,14 @@ bool thread_pool::waits_for_ever(const seat& self) noexcept {
          !work_anywhere() && idle_.all_asleep() == asleep;
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks.
+/// What the oldest fork of another worker resumes, else half of its woken tasks. After the one that
+/// had some last time the others are looked at from a random one on, so that thieves spread out.
 detail::promise_base* thread_pool::steal_shared(seat& thief) noexcept {
   auto& seats = parts_->seats;
-  const std::size_t count = seats.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    seat& victim = *seats[(thief.last_victim + i) % count];
+  const auto count = static_cast<unsigned>(seats.size());
+  const unsigned start = thief.random() % count;
+  for (unsigned i = 0; i <= count; ++i) {
+    seat& victim = *seats[i == 0 ? thief.last_victim : (start + i) % count];
     if (&victim == &thief) continue;
     if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
     if (detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo)) {

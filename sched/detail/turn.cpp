@@ -24,7 +24,7 @@ bool deliver_messages(worker& w, mailbox& box) noexcept {
 
 void begin_turn(worker& w) noexcept {
   const std::int64_t now = w.home->now();
-  w.begin_turn(now);
+  w.begin_turn(now, std::exchange(w.worked_through, false));
   if (w.timers.next_deadline() == no_deadline) return;
   for (unsigned i = 0; i < resumes_per_turn; ++i) {
     worker_timer* const due = w.timers.pop_expired(now);
@@ -67,9 +67,10 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
     ++ran;
     if (w.ends_turn()) {
       w.forks_first = false;
-      break;
+      return ran;
     }
   }
+  w.worked_through = ran == most;
   return ran;
 }
 

@@ -20,8 +20,8 @@ bool deliver_messages(worker& w, mailbox& box) noexcept;
 /// Looks at the clock, and expires the timers whose time has come, a bounded number of them.
 void begin_turn(worker& w) noexcept;
 
-/// Resumes up to `most` of the worker's own ready tasks, until the turn has lasted long enough;
-/// says how many.
+/// Resumes up to `most` of the worker's own ready tasks, but no more when the turn has lasted long
+/// enough; says how many.
 unsigned run_ready(worker& w, unsigned most) noexcept;
 
 /// Messages, timers, the ring; without sleeping. Says whether there were messages.
