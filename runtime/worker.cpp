@@ -61,7 +61,7 @@ void worker::finish_resume() noexcept {
   while (run_slot != nullptr) {
     budget -= std::min(budget, hops_cost);
     // Where stretches are short a clock for each of them would cost too much.
-    const bool due = pace != 0 || budget % (4 * hops_cost) == 0;
+    const bool due = pace != 0 || budget % (8 * hops_cost) == 0;
     if (due && look_at_clock()) budget = 0;
     hops = hops_first;
     std::exchange(run_slot, nullptr).resume();
