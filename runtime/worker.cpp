@@ -82,10 +82,15 @@ bool worker::look_at_clock() noexcept {
 void worker::set_pace(std::int64_t stretch_took_ns) noexcept {
   constexpr unsigned pace_max = 7;
   constexpr unsigned resumes_most = 64;
-  if (stretch_took_ns > turn_ns / 4 && pace < pace_max)
-    ++pace;
-  else if (stretch_took_ns < turn_ns / 16 && pace != 0)
+  // Between long stretches short ones come, too: it takes many of them in a row.
+  constexpr unsigned short_ones_max = 16;
+  if (stretch_took_ns > turn_ns / 4 && pace < pace_max) ++pace;
+  if (stretch_took_ns >= turn_ns / 16) {
+    short_stretches = 0;
+  } else if (pace != 0 && ++short_stretches == short_ones_max) {
     --pace;
+    short_stretches = 0;
+  }
   resumes_to_clock = std::max(1U, resumes_most >> pace);
   hops_first = hops_max - std::max(1U, hops_max >> pace);
   budget_first = std::max(1U, budget_max >> pace);

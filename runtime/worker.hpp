@@ -175,8 +175,9 @@ struct worker {
   std::int64_t clock_read_ns = 0;
   bool turn_is_over = false;
   bool forks_first = true;        // in the next turn, before woken tasks
-  bool worked_through = false;    // the turn ended with its resumes or its time
+  bool worked_through = false;    // the turn ended because of its resumes
   unsigned pace = 0;              // stretches without a clock are shorter by 2 to the power of this
+  unsigned short_stretches = 0;   // the last ones in a row
   unsigned resumes_to_clock = 0;  // where pace is not 0
   unsigned hops_first = 0;
   unsigned budget_first = budget_max;
