@@ -267,10 +267,12 @@ TEST_SUITE("sched/parallel_for") {
     const tests::nothing_left_behind guard;
     run({.workers = 2}, []() -> task<> {
       event never;
+      event begun;
       std::atomic<int> cancelled_ones = 0;
       std::string what;
       auto body = [&](int i) -> task<> {
         if (i == 0) {
+          begun.set();
           try {
             co_await never.wait();
           } catch (const cancelled&) {
@@ -278,6 +280,7 @@ TEST_SUITE("sched/parallel_for") {
             throw;
           }
         } else {
+          co_await begun.wait();
           throw std::runtime_error("the other");
         }
       };

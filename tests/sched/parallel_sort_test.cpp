@@ -213,10 +213,9 @@ TEST_SUITE("sched/parallel_sort") {
               for (int i = 0; i < 4; ++i) waste.fetch_add(1, std::memory_order_relaxed);
               return a < b;
             };
+            task<> sorting = stable ? parallel_stable_sort(all, slow) : parallel_sort(all, slow);
             const tests::caught c =
-                stable
-                    ? co_await tests::catching(with_timeout(limit, parallel_stable_sort(all, slow)))
-                    : co_await tests::catching(with_timeout(limit, parallel_sort(all, slow)));
+                co_await tests::catching(with_timeout(limit, std::move(sorting)));
             CHECK(c.was_timeout);
             std::sort(all.begin(), all.end());
             CHECK(all == expected);
