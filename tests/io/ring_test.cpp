@@ -439,6 +439,8 @@ TEST_SUITE("io/ring") {
   TEST_CASE("a cancel that has met nothing is repeated, by an idle loop and by a busy one") {
     tests::on_both([](run_options options) {
       for (const bool busy : {false, true}) {
+        // Beside a worker that is busy virtual time stands still, for one that sleeps until then.
+        if (busy && options.workers != 1) continue;
         CAPTURE(busy);
         test_kernel k;
         k.on_entry = hold_tagged;
