@@ -3,8 +3,8 @@
 
 // What stands in the place of runtime/atomics.hpp where the library's own sources are built for the
 // explorer: this folder comes first among the include directories. Templates on a policy keep
-// std::atomic, which is no step of an exploration: they are explored by tests of their own. What has
-// to hand over what was written before has a stand-in beside this file.
+// std::atomic, which is no step of an exploration: they are explored by tests of their own. Those
+// that have to hand over what was written before have a stand-in beside this file.
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/rules.hpp"
