@@ -118,7 +118,7 @@ unsigned workers_here() noexcept;
 /// Goes to the end of the queue of ready tasks, also under a stopped scope.
 struct give_way : suspended, operation_tag {
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<>) noexcept { current_worker()->ready(*this); }
+  void await_suspend(std::coroutine_handle<>) noexcept { current_worker()->give_way(*this); }
   void await_resume() const noexcept {}
 };
 
