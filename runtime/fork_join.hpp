@@ -73,9 +73,7 @@ public:
     if (&r + 1 != join.end_) {
       if (!w.try_unfork(join)) [[unlikely]]
         return end_line(r, w);
-      record& next = *join.next_++;
-      w.switch_task(*next.node.promise);
-      return join.go_on_with(next, w);
+      return join.go_on_with(*join.next_++, w);
     }
     if (join.lines_ != 1) [[unlikely]]
       return end_line(r, w);
@@ -101,6 +99,7 @@ private:
     promise_base& child = enter(r);
     if (next_ != end_ && !w.fork(*this)) [[unlikely]]
       ready_all(w);
+    w.switch_task(child);
     return w.hop(child.handle());
   }
 

@@ -120,7 +120,5 @@ BENCHMARK(weft_sort<std::string, false>)
     ->Name("sched/parallel_sort_strings/weft")
     ->Apply(one_and_two);
 BENCHMARK(tbb_sort<std::string>)->Name("sched/parallel_sort_strings/tbb")->Apply(one_and_two);
-BENCHMARK(std_sort<std::string>)
-    ->Name("sched/parallel_sort_strings/std_par")
-    ->Apply(one_and_two);
+BENCHMARK(std_sort<std::string>)->Name("sched/parallel_sort_strings/std_par")->Apply(one_and_two);
 BENCHMARK(serial_sort<std::string>)->Name("sched/parallel_sort_strings/serial")->Apply(alone);

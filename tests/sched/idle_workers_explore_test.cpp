@@ -45,7 +45,7 @@ struct rules {
   bool force = true;         // who finds nothing shared takes what is hidden
   bool notes_theft = true;
   bool fence = true;  // all threads pass one before who sleeps looks for what is hidden
-  int looks = 0;             // that a searcher looks again before it sleeps; breaks none
+  int looks = 0;      // that a searcher looks again before it sleeps; breaks none
 };
 
 class small_pool {

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -337,6 +338,23 @@ TEST_SUITE("sched/trace") {
       }
     }
     CHECK(together);
+  }
+
+  TEST_CASE("children that never wait are told apart, the first from its parent, too") {
+    const auto child = []() -> weft::task<int> { co_return 1; };
+    const auto parent = [&]() -> weft::task<std::vector<int>> {
+      std::vector<weft::task<int>> children;
+      for (int i = 0; i < 100; ++i) children.push_back(child());
+      co_return co_await weft::when_all(std::move(children));
+    };
+    for (const unsigned workers : {1U, 2U}) {
+      trace_recording recording;
+      CHECK(weft::run({.workers = workers, .trace = &recording}, parent()).size() == 100);
+      std::set<std::uint64_t> tasks;
+      for (const auto& lane : recording.groups().at(0).sections.at(0).lanes)
+        for (std::size_t i = 0; i < lane->size(); ++i) tasks.insert((*lane)[i].task);
+      CHECK(tasks.size() == 101);
+    }
   }
 
   TEST_CASE("tasks that use the same memory one after the other are told apart") {
