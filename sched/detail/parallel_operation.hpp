@@ -46,8 +46,7 @@ public:
 
   explicit parallel_operation(Job&& job) : job_(std::move(job)) {}
   /// Of one that was not awaited yet.
-  parallel_operation(parallel_operation&& other) noexcept(
-      std::is_nothrow_move_constructible_v<Job>)
+  parallel_operation(parallel_operation&& other) noexcept(std::is_nothrow_move_constructible_v<Job>)
       : job_(std::move(other.job_)) {}
 
   bool await_ready() noexcept {
