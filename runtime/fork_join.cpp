@@ -17,6 +17,31 @@ promise_base& fork_join::resume_parent(forked& taken, worker&) noexcept {
   return *static_cast<fork_join&>(taken).parent_;
 }
 
+std::coroutine_handle<> fork_join::child_finished_slowly(record& r, worker& w) noexcept {
+  fork_join& join = *r.join;
+  r.leave();
+  if (join.ended_ != nullptr) join.ended_(join, r);
+  if (w.budget == 0) return end_line(r, w);
+  if (&r + 1 == join.end_) {
+    if (join.lines_ != 1) return end_line(r, w);
+    return w.hop_to(*join.parent_);
+  }
+  if (!w.try_unfork(join)) return end_line(r, w);
+  promise_base& child = join.enter(*join.next_++);
+  if (join.next_ == join.end_) return w.hop_to(child);
+  return join.fork_slowly(child, w, w.forks.push_quietly(&join));
+}
+
+std::coroutine_handle<> fork_join::fork_slowly(promise_base& child, worker& w,
+                                               fork_push pushed) noexcept {
+  if (pushed == fork_push::unshared) {
+    w.share_oldest_fork();
+  } else if (pushed == fork_push::no_room && !w.fork(*this)) {
+    ready_all(w);
+  }
+  return w.hop_to(child);
+}
+
 std::coroutine_handle<> fork_join::end_line(record& r, worker& w) noexcept {
   fork_join& join = *r.join;
   const std::ptrdiff_t change =
@@ -30,10 +55,7 @@ std::coroutine_handle<> fork_join::end_line(record& r, worker& w) noexcept {
   }
   if (left != 0) return std::noop_coroutine();
   promise_base& parent = *join.parent_;
-  if (w.budget != 0) {
-    w.switch_task(parent);
-    return w.hop(parent.handle());
-  }
+  if (w.budget != 0) return w.hop_to(parent);
   // As the worker's newest fork, after others have run.
   join.begin = &fork_join::resume_parent;
   if (!w.fork(join)) {

@@ -58,28 +58,43 @@ public:
     end_ = first + count;
     ended_ = ended;
     lines_ = 1;
-    return go_on_with(*first, w);
+    if (ended != nullptr)
+      for (record* r = first; r != end_; ++r) r->look_at_end();
+    promise_base& child = enter(*first);
+    if (next_ != end_) {
+      const fork_push pushed = w.forks.push_quietly(this);
+      if (pushed != fork_push::done) [[unlikely]]
+        return fork_slowly(child, w, pushed);
+    }
+    if (!w.hops_quietly()) [[unlikely]]
+      return w.hop_to(child);
+    --w.hops;
+    return child.handle();
   }
 
   /// What runs next when the task of `r` has finished. Publishes: the record may be gone.
   [[gnu::always_inline]] static std::coroutine_handle<> child_finished(record& r,
                                                                        worker& w) noexcept {
+    // All that is rare is a call in the end, so that no register is kept across it.
+    if (!w.hops_quietly() || r.leaves_slowly()) [[unlikely]]
+      return child_finished_slowly(r, w);
     fork_join& join = *r.join;
-    r.leave();
-    if (join.ended_ != nullptr) [[unlikely]]
-      join.ended_(join, r);
-    if (w.budget == 0) [[unlikely]]
-      return end_line(r, w);
-    if (&r + 1 != join.end_) {
-      if (!w.try_unfork(join)) [[unlikely]]
+    if (&r + 1 == join.end_) {
+      if (join.lines_ != 1) [[unlikely]]
         return end_line(r, w);
-      return join.go_on_with(*join.next_++, w);
+      --w.hops;
+      return join.parent_->handle();
     }
-    if (join.lines_ != 1) [[unlikely]]
-      return end_line(r, w);
-    promise_base& parent = *join.parent_;
-    w.switch_task(parent);
-    return w.hop(parent.handle());
+    if (!w.forks.pop_quietly(&join)) [[unlikely]]
+      return child_finished_slowly(r, w);
+    promise_base& child = join.enter(*join.next_++);
+    if (join.next_ != join.end_) {
+      const fork_push pushed = w.forks.push_quietly(&join);
+      if (pushed != fork_push::done) [[unlikely]]
+        return join.fork_slowly(child, w, pushed);
+    }
+    --w.hops;
+    return child.handle();
   }
 
 protected:
@@ -95,16 +110,13 @@ private:
     child.strand_ = &r;
     return child;
   }
-  [[gnu::always_inline]] std::coroutine_handle<> go_on_with(record& r, worker& w) noexcept {
-    promise_base& child = enter(r);
-    if (next_ != end_ && !w.fork(*this)) [[unlikely]]
-      ready_all(w);
-    w.switch_task(child);
-    return w.hop(child.handle());
-  }
-
   static promise_base& begin_line(forked& taken, worker& w) noexcept;
   static promise_base& resume_parent(forked& taken, worker& w) noexcept;
+  [[gnu::noinline]] static std::coroutine_handle<> child_finished_slowly(record& r,
+                                                                         worker& w) noexcept;
+  /// What is left of a fork, then on to the child.
+  [[gnu::noinline]] std::coroutine_handle<> fork_slowly(promise_base& child, worker& w,
+                                                        fork_push pushed) noexcept;
   /// A line is over, or the parent goes on by way of the worker's loop: what runs next.
   [[gnu::noinline]] static std::coroutine_handle<> end_line(record& r, worker& w) noexcept;
   /// There is no memory to fork: each child that is left is ready, as a line of its own.

@@ -26,7 +26,7 @@ namespace weft::detail {
 template <class T>
 class task_awaiter;
 
-/// Marks what await_transform has to tell which coroutine awaits it, in a member `promise`.
+/// Marks what a coroutine awaits as an operation. It is told by whom, if it has a member `promise`.
 struct operation_tag {};
 
 /// An operation that a coroutine awaits while others may look at its line, from tasks that it has
@@ -89,7 +89,7 @@ public:
     using type = std::remove_cvref_t<A>;
     if constexpr (!keeps_line<type>) line = where;
     if constexpr (std::derived_from<type, operation_tag>) {
-      a.promise = this;
+      if constexpr (requires { a.promise = this; }) a.promise = this;
       return awaiter_ref<std::remove_reference_t<A>>{&a};
     } else if constexpr (has_member_co_await<A>) {
       auto operation = std::forward<A>(a).operator co_await();

@@ -9,24 +9,23 @@
 #include "weft/runtime/worker.hpp"
 
 #include <algorithm>
+#include <memory>
 
 namespace weft::detail {
 
 void strand::settle_now() noexcept {
-  settled_ = true;
+  at_end_ |= settled;
   cancel_scope& base = *scope_;
   deliver = &strand::deliver_cancel;
   home_ = &base.home();
   base_ = &base;
   waiting_ = nullptr;
   stop_records_ = nullptr;
-  name_ = {};
+  std::construct_at(&name_);
   linked_ns_ = 0;
   trace_id_ = 0;
   refusals_ = 0;
   shared_ = base.shared();
-  cancel_posted_ = false;
-  completed_ = false;
 }
 
 void strand::leave_settled() noexcept {

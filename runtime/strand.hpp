@@ -65,12 +65,16 @@ public:
   /// What only a wait, or somebody who looks at the strand, needs: once, by the strand itself, or
   /// by its owner before others know it.
   void settle() noexcept {
-    if (!settled_) settle_now();
+    if ((at_end_ & settled) == 0) settle_now();
   }
   /// After its last frame has finished; the record may be freed then.
   void leave() noexcept {
-    if (settled_) leave_settled();
+    if ((at_end_ & settled) != 0) leave_settled();
   }
+  /// Its end is more than a leave() that does nothing.
+  bool leaves_slowly() const noexcept { return at_end_ != 0; }
+  /// Somebody else looks at its end. Before the first resume.
+  void look_at_end() noexcept { at_end_ = looked_at; }
 
   scheduler& home() const noexcept;
   /// The innermost scope that is open. Thread: the strand itself.
@@ -151,28 +155,35 @@ private:
   void forget_stop_records(const cancel_scope& s) noexcept;
   static void deliver_cancel(message& m, worker& w) noexcept;
 
-  // From the beginning on.
-  plain<cancel_scope*> scope_;  // innermost
-  promise_base* parent_;
-  spin_lock lock_;
-  atomic<bool> stopped_alone_{false};
-  bool wrapped_ = false;         // its root frame is the library's own
-  bool settled_ = false;         // the strand itself
-  bool linked_ = false;          // the strand itself
-  bool has_stop_token_ = false;  // the strand itself
+  // What there is to do at its end.
+  static constexpr std::uint8_t settled = 1;
+  static constexpr std::uint8_t looked_at = 2;
 
   // Once it is settled.
   scheduler* home_;
   cancel_scope* base_;  // whose list it is in
   plain<operation*> waiting_;
   plain<stop_record*> stop_records_;  // behind tokens that were asked for
-  std::source_location name_;         // written before it is linked
   std::int64_t linked_ns_;            // when it first had to wait
   std::uint64_t trace_id_;            // the strand itself
   unsigned refusals_;                 // the strand itself
   bool shared_;
-  plain<bool> cancel_posted_;  // the message is on its way to the operation's owner
-  plain<bool> completed_;      // ... and the operation has ended meanwhile
+  union {                        // so that it is left unset until then
+    std::source_location name_;  // written before it is linked
+  };
+
+  // From the beginning on: in the end, beside what a child's record has, and first in eight bytes
+  // that one store makes zero.
+  alignas(8) spin_lock lock_;
+  atomic<bool> stopped_alone_{false};
+  bool wrapped_ = false;              // its root frame is the library's own
+  bool linked_ = false;               // the strand itself
+  bool has_stop_token_ = false;       // the strand itself
+  std::uint8_t at_end_ = 0;           // the strand itself
+  plain<bool> cancel_posted_{false};  // the message is on its way to the operation's owner
+  plain<bool> completed_{false};      // ... and the operation has ended meanwhile
+  plain<cancel_scope*> scope_;        // innermost
+  promise_base* parent_;
 };
 
 /// Circular list of strands; a strand can leave without knowing which list it is in.

@@ -107,27 +107,41 @@ public:
 
 /// What combinators and runners may do with a task that users may not.
 struct task_access {
+  /// Of a task that was not awaited before; a null one is an empty task's.
+  template <class T>
+  static task_promise<T>& unstarted(task_promise<T>* p) noexcept {
+    WEFT_ASSERT(p != nullptr, "this task is empty: it was moved from");
+    if (p->strand_ != nullptr) [[unlikely]]
+      p->misused("this task was awaited before: a task runs once");
+    return *p;
+  }
   template <class T>
   static task_promise<T>& promise(task<T>& t) noexcept {
-    WEFT_ASSERT(t.promise_ != nullptr, "this task is empty: it was moved from");
-    if (t.promise_->strand_ != nullptr) [[unlikely]]
-      t.promise_->misused("this task was awaited before: a task runs once");
-    return *t.promise_;
+    return unstarted(t.promise_);
   }
   template <class T>
   static task_promise<T>& finished(task<T>& t) noexcept {
     return *t.promise_;
   }
-  /// Whether one lies behind the other in memory; any answer where one is empty.
-  template <class T, class U>
-  static bool is_above(const task<T>& t, const task<U>& other) noexcept {
-    return reinterpret_cast<std::uintptr_t>(t.promise_) >
-           reinterpret_cast<std::uintptr_t>(other.promise_);
+  /// Whoever has it drops it; null of an empty task.
+  template <class T>
+  static task_promise<T>* release(task<T>& t) noexcept {
+    task_promise<T>* p = std::exchange(t.promise_, nullptr);
+    // One by one: a vector of two that have just been stored waits until both are in the cache.
+    asm("" : "+r"(p));
+    return p;
   }
-  /// Destroys a task that has finished or was never started, or none.
+  /// Whether one lies behind the other in memory; any answer where one is null.
+  static bool is_above(const promise_base* p, const promise_base* other) noexcept {
+    return reinterpret_cast<std::uintptr_t>(p) > reinterpret_cast<std::uintptr_t>(other);
+  }
+  /// Destroys the frame of a task that has finished or was never started, or none.
+  static void drop(promise_base* p) noexcept {
+    if (p != nullptr) p->handle().destroy();
+  }
   template <class T>
   static void drop(task<T>& t) noexcept {
-    if (t.promise_ != nullptr) std::exchange(t.promise_, nullptr)->handle().destroy();
+    drop(release(t));
   }
 };
 

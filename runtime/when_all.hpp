@@ -58,35 +58,34 @@ class when_all_pack : public operation_tag {
 public:
   using value_type = std::tuple<value_or_monostate<T>...>;
 
-  explicit when_all_pack(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
-  when_all_pack(when_all_pack&& other) noexcept : tasks_(std::move(other.tasks_)) {}
+  explicit when_all_pack(task<T>&&... tasks) noexcept : tasks_(task_access::release(tasks)...) {}
+  when_all_pack(when_all_pack&& other) noexcept : tasks_(std::exchange(other.tasks_, {})) {}
   ~when_all_pack() { drop(std::index_sequence_for<T...>{}); }
 
   bool await_ready() const noexcept { return sizeof...(T) == 0; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    return start(std::index_sequence_for<T...>{});
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    return start(h.promise(), std::index_sequence_for<T...>{});
   }
   value_type await_resume() { return take(std::index_sequence_for<T...>{}); }
 
-  promise_base* promise = nullptr;
-
 private:
   template <std::size_t... I>
-  std::coroutine_handle<> start(std::index_sequence<I...>) noexcept {
-    (records_[I].set(task_access::promise(std::get<I>(tasks_))), ...);
-    return join_.start(*promise, records_.data(), sizeof...(T));
+  std::coroutine_handle<> start(promise_base& parent, std::index_sequence<I...>) noexcept {
+    (records_[I].set(task_access::unstarted(std::get<I>(tasks_))), ...);
+    return join_.start(parent, records_.data(), sizeof...(T));
   }
   template <std::size_t... I>
   value_type take(std::index_sequence<I...> all) {
-    if ((task_access::finished(std::get<I>(tasks_)).failed() || ...)) [[unlikely]]
+    if ((std::get<I>(tasks_)->failed() || ...)) [[unlikely]]
       rethrow(all);
-    return value_type(take_value(task_access::finished(std::get<I>(tasks_)))...);
+    return value_type(take_value(*std::get<I>(tasks_))...);
   }
 
   template <std::size_t... I>
   [[noreturn, gnu::cold, gnu::noinline]] void rethrow(std::index_sequence<I...>) {
     first_escape escape;
-    (escape.look_at(task_access::finished(std::get<I>(tasks_))), ...);
+    (escape.look_at(*std::get<I>(tasks_)), ...);
     escape.rethrow();
   }
 
@@ -97,11 +96,11 @@ private:
     constexpr std::size_t last = sizeof...(T) - 1;
     if constexpr (sizeof...(T) > 1)
       if (task_access::is_above(std::get<0>(tasks_), std::get<last>(tasks_)))
-        (task_access::drop(std::get<I>(tasks_)), ...);
+        return (task_access::drop(std::get<I>(tasks_)), ...);
     (task_access::drop(std::get<last - I>(tasks_)), ...);
   }
 
-  std::tuple<task<T>...> tasks_;
+  std::tuple<task_promise<T>*...> tasks_;  // each is owned, or null
   std::array<fork_join::record, sizeof...(T)> records_;
   fork_join join_;
 };
@@ -140,10 +139,11 @@ public:
   }
 
   bool await_ready() const noexcept { return tasks_.empty(); }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> h) noexcept {
     for (std::size_t i = 0; i < tasks_.size(); ++i)
       records_[i].set(task_access::promise(tasks_[i]));
-    return join_.start(*promise, records_.data(), records_.size());
+    return join_.start(h.promise(), records_.data(), records_.size());
   }
   Values await_resume() {
     for (auto& t : tasks_)
@@ -160,8 +160,6 @@ public:
       return take(std::make_index_sequence<std::tuple_size_v<Values>>{});
     }
   }
-
-  promise_base* promise = nullptr;
 
 private:
   [[noreturn, gnu::cold, gnu::noinline]] void rethrow() {

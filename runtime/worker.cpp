@@ -48,13 +48,27 @@ promise_base* worker::pop_fork() noexcept {
 void worker::resume(promise_base& p) noexcept {
   ++resumes;
   hops = hops_first;
+  hops_kept = 0;
   budget = budget_first;
-  if (observed) [[unlikely]]
+  if (observed) [[unlikely]] {
+    hops_kept = hops_max;
     note_task(p);
+  }
   p.handle().resume();
   if (run_slot != nullptr || retired != nullptr) finish_resume();
   if (observed) [[unlikely]]
     note_end();
+}
+
+std::coroutine_handle<> worker::hop_over(std::coroutine_handle<> h) noexcept {
+  if (run_slot != nullptr) return h;  // a posted function resumes several coroutines
+  run_slot = h;
+  return std::noop_coroutine();
+}
+
+std::coroutine_handle<> worker::hop_to(promise_base& next) noexcept {
+  switch_task(next);
+  return hop(next.handle());
 }
 
 void worker::finish_resume() noexcept {
@@ -63,6 +77,7 @@ void worker::finish_resume() noexcept {
     // Where stretches are short a clock for each of them would cost too much.
     const bool due = pace != 0 || budget % (8 * hops_cost) == 0;
     if (due && look_at_clock()) budget = 0;
+    if (budget == 0) use_up();
     hops = hops_first;
     std::exchange(run_slot, nullptr).resume();
   }
@@ -92,7 +107,7 @@ void worker::set_pace(std::int64_t stretch_took_ns) noexcept {
     short_stretches = 0;
   }
   resumes_to_clock = std::max(1U, resumes_most >> pace);
-  hops_first = hops_max - std::max(1U, hops_max >> pace);
+  hops_first = std::max(1U, hops_max >> pace) - 1;
   budget_first = std::max(1U, budget_max >> pace);
 }
 

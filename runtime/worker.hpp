@@ -54,12 +54,14 @@ struct worker {
 
   /// What to transfer to in order to run `h` next. Thread: owner, as the last step of an await.
   std::coroutine_handle<> hop(std::coroutine_handle<> h) noexcept {
-    if (++hops < hops_max) [[likely]]
-      return h;
-    if (run_slot != nullptr) return h;  // a posted function resumes several coroutines
-    run_slot = h;
-    return std::noop_coroutine();
+    if (hops == 0) [[unlikely]]
+      return hop_over(h);
+    --hops;
+    return h;
   }
+
+  /// Whether the next transfer of a fork-join may be made in passing: nobody has to hear of it.
+  bool hops_quietly() const noexcept { return hops > hops_kept; }
 
   /// Queues a woken task behind the others. Publishes: `s` may be gone when this returns.
   void ready(suspended& s) noexcept {
@@ -93,6 +95,11 @@ struct worker {
   /// there is no memory for it: the caller makes it ready. Publishes.
   [[nodiscard]] bool fork(forked& f) noexcept {
     return forks.push(&f, [this] { home->notify_pushed(); });
+  }
+
+  /// After forks.push_quietly() has found that nothing is shared.
+  void share_oldest_fork() noexcept {
+    if (forks.share_oldest()) home->notify_pushed();
   }
 
   /// True when `f` was the newest fork and nobody had taken it: it is the caller's now.
@@ -151,6 +158,15 @@ struct worker {
       note_task(next);
   }
 
+  /// Transfers to another task. Thread: owner, as the last step of an await.
+  [[gnu::noinline]] std::coroutine_handle<> hop_to(promise_base& next) noexcept;
+
+  /// The task that runs is to let others run. Thread: owner.
+  void use_up() noexcept {
+    budget = 0;
+    hops_kept = hops_max;
+  }
+
   /// The same for what is no task; note_end() follows. Thread: owner, while it is observed.
   void note_function(const char* name) noexcept;
   void note_end() noexcept;
@@ -179,11 +195,12 @@ struct worker {
   unsigned pace = 0;              // stretches without a clock are shorter by 2 to the power of this
   unsigned short_stretches = 0;   // the last ones in a row
   unsigned resumes_to_clock = 0;  // where pace is not 0
-  unsigned hops_first = 0;
+  unsigned hops_first = hops_max - 1;
   unsigned budget_first = budget_max;
   bool collecting = false;  // completions or timers: no body runs before this is over
   bool delivering = false;  // messages, posted functions among them
-  unsigned hops = 0;
+  unsigned hops = 0;        // that may follow before the run slot
+  unsigned hops_kept = 0;   // for those that are looked at: all, when observed or without budget
   unsigned budget = budget_max;
   frame_cache frames;
   std::uint64_t resumes = 0;
@@ -198,6 +215,7 @@ struct worker {
   parker<> parking;
 
 private:
+  [[gnu::noinline]] std::coroutine_handle<> hop_over(std::coroutine_handle<> h) noexcept;
   [[gnu::noinline]] bool look_at_clock() noexcept;
   void set_pace(std::int64_t stretch_took_ns) noexcept;
   void note_task(const promise_base& next) noexcept;

@@ -50,6 +50,13 @@ enum class forks_taken_by {
   thieves  // the oldest item is shared
 };
 
+/// What push_quietly() leaves to its caller.
+enum class fork_push {
+  done,
+  unshared,  // the item is there, and nothing is shared: share_oldest() follows
+  no_room    // nothing has changed: push() does it, or says that it cannot
+};
+
 /// A deque of `T*`, never null, whose arrays come from `Allocator` (a stateless one).
 ///
 /// Thread: the owner's functions by the owner only, the others by anyone; nobody uses it any more
@@ -92,17 +99,36 @@ public:
   /// larger one cannot be had: the caller keeps the item.
   template <class Offered = nobody_sleeps>
   [[nodiscard]] bool push(T* item, Offered offered = {}) noexcept {
+    for (;;) {
+      const fork_push pushed = push_quietly(item);
+      if (pushed == fork_push::no_room) [[unlikely]] {
+        // relaxed: own store
+        if (!make_room(bottom_.load(std::memory_order_relaxed))) return false;
+        continue;
+      }
+      if (pushed == fork_push::unshared && share_oldest()) offered();
+      return true;
+    }
+  }
+
+  /// Owner: the same without a call, as far as it can be done so.
+  [[nodiscard, gnu::always_inline]] fork_push push_quietly(T* item) noexcept {
     const index b = bottom_.load(std::memory_order_relaxed);  // relaxed: own store
     if (b == full_at_) [[unlikely]]
-      if (!make_room(b)) return false;
+      return fork_push::no_room;
     own_slot(b).store(item, std::memory_order_relaxed);  // relaxed: R1 or R2 hands it over
     bottom_.store(after(b), std::memory_order_release);  // sync: R2, R7
     Atomics::light_fence();
     const index s = split_.load(std::memory_order_relaxed);  // relaxed: own store
     const index t = top_.load(std::memory_order_relaxed);    // relaxed: R7
-    if (distance(s, t) >= 0) [[unlikely]]
-      if (offer(t, after(b))) offered();
-    return true;
+    return distance(s, t) < 0 ? fork_push::done : fork_push::unshared;
+  }
+
+  /// Owner, where nothing is shared: shares the oldest item. False when there is none, otherwise
+  /// look for sleepers (R5).
+  [[nodiscard]] bool share_oldest() noexcept {
+    const index t = top_.load(std::memory_order_relaxed);      // relaxed: R7
+    return offer(t, bottom_.load(std::memory_order_relaxed));  // relaxed: own store
   }
 
   /// Owner: takes the newest item, if it is `expected`, or any (null); null when it is another one
@@ -125,6 +151,23 @@ public:
     if (distance(t, b) <= 0) return pop_oldest(b, item);
     if (offer(t, b)) offered();
     return item;
+  }
+
+  /// Owner: takes `expected` if it is the newest item, and needs neither a swap nor a call for it.
+  /// False with nothing changed: pop() says who has it.
+  [[nodiscard, gnu::always_inline]] bool pop_quietly(const T* expected) noexcept {
+    // relaxed: the owner is the only writer of bottom, split and the slots.
+    const index b = before(bottom_.load(std::memory_order_relaxed));
+    if (own_slot(b).load(std::memory_order_relaxed) != expected) return false;
+    const index s = split_.load(std::memory_order_relaxed);
+    if (distance(s, b) < 0) return false;
+    bottom_.store(b, std::memory_order_release);  // sync: R2, R6
+    Atomics::light_fence();
+    const index t = top_.load(std::memory_order_relaxed);  // relaxed: R6
+    if (distance(s, t) < 0) [[likely]]
+      return true;
+    bottom_.store(after(b), std::memory_order_release);  // sync: R2
+    return false;
   }
 
   /// Anyone: takes the oldest item if it is shared. Null says that nothing was at some moment

@@ -99,7 +99,7 @@ struct condition_rig : lasting {
     granted = true;
     notified.notify_one();
   }
-  bool needs_grant() const { return left_over(); }
+  bool needs_grant() const { return true; }  // a notification too many is none
 
   mutex m;
   condition_variable notified;

@@ -19,6 +19,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -120,12 +121,18 @@ struct read_rig {
   task<bool> wait() {
     result<shared_lock> r = co_await as_result(m.lock_shared());
     if (!r) co_return false;
+    const std::lock_guard guard(both);
     reader.emplace(std::move(*r));
     co_return true;
   }
   void grant() {
     std::optional<exclusive_lock> writing = std::move(holder);
-    std::optional<shared_lock> reading = std::move(reader);  // before a waiter may write it
+    std::optional<shared_lock> reading;
+    {
+      // While one reader has the lock the next one gets it at once.
+      const std::lock_guard guard(both);
+      reading = std::move(reader);
+    }
     if (writing) writing->unlock();
     if (reading) reading->unlock();
   }
@@ -133,6 +140,7 @@ struct read_rig {
 
   shared_mutex m;
   std::optional<exclusive_lock> holder;
+  std::mutex both;
   std::optional<shared_lock> reader;
 };
 

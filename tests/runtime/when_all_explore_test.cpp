@@ -56,7 +56,7 @@ task<> child(state& st, std::size_t me) {
 // It has no budget when it ends: what comes next goes through the worker's loop.
 task<> tired_child(state& st, std::size_t me) {
   note_end(st, me);
-  detail::current_worker()->budget = 0;
+  detail::current_worker()->use_up();
   co_return;
 }
 

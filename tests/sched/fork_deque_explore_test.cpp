@@ -31,11 +31,12 @@ struct item {
 };
 
 using deque = weft::detail::fork_deque<item, weft::explore::atomics>;
+using weft::detail::fork_push;
 using weft::detail::forks_taken_by;
 
 struct script {
   const char* name;
-  std::string_view owner;                   // '+' push, '-' pop
+  std::string_view owner;                   // see step()
   std::array<std::string_view, 2> thieves;  // 's' steal, 'f' by force
   std::int64_t first = 0;
   unsigned preemptions = 2;
@@ -55,6 +56,12 @@ constexpr script scripts[] = {
     {"deque/slot used again", "++-+-", {"ss", "s"}},
     {"deque/growth", "+++-", {"ss", "f"}},
     {"deque/growth while stealing", "++-+++", {"s", "f"}},
+    {"deque/quietly, last item", "qo", {"f", "s"}, 0, 3},
+    {"deque/quietly, two items", "qqoo", {"s", "f"}},
+    {"deque/quietly, two by force", "qqoo", {"f", "f"}},
+    {"deque/quietly, private items", "qqqoo", {"f", "s"}},
+    {"deque/quietly, again", "qqoqo", {"s", "f"}},
+    {"deque/quietly, growth", "qqqo", {"ss", "f"}},
     {"deque/indices wrap", "+++--", {"s", "f"}, std::numeric_limits<std::int64_t>::max() - 1},
 };
 
@@ -70,21 +77,35 @@ struct state {
   std::array<item, 8> items;
   deque queue;
   int pushed = 0;
+  std::vector<item*> own;  // what the owner has pushed, and not come to again
 };
+
+// What the owner does: '+' push, '-' pop; 'q' and 'o' the same as fork-join does it, without a call
+// where it can be done so.
+template <class Offered>
+void step(state& st, char what, Offered offered) {
+  if (what == '+' || what == 'q') {
+    item& next = st.items[static_cast<std::size_t>(st.pushed++)];
+    next.payload.write(st.pushed);
+    st.own.push_back(&next);
+    fork_push done = fork_push::no_room;
+    if (what == 'q') done = st.queue.push_quietly(&next);
+    if (done == fork_push::no_room) check(st.queue.push(&next, offered), "there is memory");
+    if (done == fork_push::unshared && st.queue.share_oldest()) offered();
+  } else if (what == '-') {
+    take(st.queue.pop(nullptr, offered));
+  } else {
+    item* const newest = st.own.back();
+    st.own.pop_back();
+    take(st.queue.pop_quietly(newest) ? newest : st.queue.pop(newest, offered));
+  }
+}
 
 auto scenario_of(const script& sc) {
   return [&sc](scenario& s) {
     const auto st = std::make_shared<state>(sc.first);
     s.thread([st, &sc] {
-      for (const char step : sc.owner) {
-        if (step == '-') {
-          take(st->queue.pop());
-        } else {
-          item& next = st->items[static_cast<std::size_t>(st->pushed++)];
-          next.payload.write(st->pushed);
-          check(st->queue.push(&next), "there is memory");
-        }
-      }
+      for (const char what : sc.owner) step(*st, what, [] {});
     });
     for (const std::string_view steals : sc.thieves) {
       s.thread([st, steals] {
@@ -139,16 +160,8 @@ void theft_against_sleep(scenario& s, std::string_view owner, rules r) {
   };
   const auto st = std::make_shared<both>();
   s.thread([st, owner] {
-    for (const char step : owner) {
-      const auto look = [&] { st->woken = st->asleep.load(std::memory_order_seq_cst); };
-      if (step == '-') {
-        take(st->queue.pop(nullptr, look));
-      } else {
-        item& next = st->items[static_cast<std::size_t>(st->pushed++)];
-        next.payload.write(st->pushed);
-        check(st->queue.push(&next, look), "there is memory");
-      }
-    }
+    for (const char what : owner)
+      step(*st, what, [&] { st->woken = st->asleep.load(std::memory_order_seq_cst); });
   });
   s.thread([st, r] {
     item* const stolen = st->queue.steal();
@@ -175,6 +188,10 @@ std::vector<std::pair<const char*, set_up>> all_scenarios() {
                    [](auto& s) { theft_against_sleep(s, "++", {}); });
   all.emplace_back("deque/push against sleep, pop after a theft",
                    [](auto& s) { theft_against_sleep(s, "+++-", {}); });
+  all.emplace_back("deque/push against sleep, quietly after a theft",
+                   [](auto& s) { theft_against_sleep(s, "qq", {}); });
+  all.emplace_back("deque/push against sleep, quiet pop after a theft",
+                   [](auto& s) { theft_against_sleep(s, "qqqo", {}); });
   for (const script& sc : scripts) all.emplace_back(sc.name, scenario_of(sc));
   return all;
 }

@@ -93,6 +93,29 @@ TEST_SUITE("sched/fork_deque") {
     CHECK(queue.pop(&items[0]) == nullptr);  // though its slot still says so
   }
 
+  TEST_CASE("quietly done is what needs neither a swap nor a call") {
+    using weft::detail::fork_push;
+    int items[4];
+    fork_deque<int> queue(forks_taken_by::thieves, 2);
+    CHECK(!queue.pop_quietly(&items[0]));
+    CHECK(queue.push_quietly(&items[0]) == fork_push::unshared);
+    CHECK(!queue.offers());
+    CHECK(queue.share_oldest());
+    CHECK(queue.offers());
+    CHECK(!queue.pop_quietly(&items[0]));  // a thief may be after it
+    CHECK(queue.push_quietly(&items[1]) == fork_push::done);
+    CHECK(queue.push_quietly(&items[2]) == fork_push::no_room);
+    REQUIRE(queue.push(&items[2]));
+    CHECK(!queue.pop_quietly(&items[1]));  // not the newest
+    CHECK(queue.pop_quietly(&items[2]));
+    CHECK(queue.steal() == &items[0]);
+    CHECK(!queue.pop_quietly(&items[1]));  // nothing is shared any more
+    CHECK(queue.pop(&items[1]) == &items[1]);
+    CHECK(!queue.pop_quietly(&items[1]));  // though its slot still says so
+    CHECK(!queue.share_oldest());
+    CHECK(!queue.hides());
+  }
+
   TEST_CASE("nothing is shared of a deque that is the owner's alone") {
     int items[5];
     for (const std::int64_t start : starts) {

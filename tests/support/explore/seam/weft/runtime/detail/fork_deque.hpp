@@ -14,6 +14,7 @@
 namespace weft::detail {
 
 enum class forks_taken_by { owner, thieves };
+enum class fork_push { done, unshared, no_room };
 
 template <class T>
 class fork_deque {
@@ -31,6 +32,12 @@ public:
     items_.push_back({what, e.now()});
     return true;
   }
+  [[nodiscard]] fork_push push_quietly(T* what) noexcept {
+    (void)push(what);
+    return fork_push::done;
+  }
+  [[nodiscard]] bool share_oldest() noexcept { return false; }
+  [[nodiscard]] bool pop_quietly(const T* expected) noexcept { return pop(expected) != nullptr; }
   template <class Offered = nobody_sleeps>
   [[nodiscard]] T* pop(const T* expected = nullptr, Offered = {}) noexcept {
     if (expected != nullptr && (items_.empty() || items_.back().what != expected)) return nullptr;
