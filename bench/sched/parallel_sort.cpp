@@ -30,7 +30,7 @@ template <>
 struct data<int> {
   static std::vector<int> make() {
     std::mt19937 random(1);
-    std::vector<int> all(10'000'000);
+    std::vector<int> all(bench::full_size() ? 10'000'000 : 1'000'000);
     for (int& n : all) n = static_cast<int>(random());
     return all;
   }
@@ -40,7 +40,7 @@ template <>
 struct data<std::string> {
   static std::vector<std::string> make() {
     std::mt19937 random(1);
-    std::vector<std::string> all(1'000'000);
+    std::vector<std::string> all(bench::full_size() ? 1'000'000 : 100'000);
     for (std::string& s : all) {
       s.resize(8 + random() % 16);
       for (char& c : s) c = static_cast<char>('a' + random() % 26);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/runtime/frame_cache.hpp"
 
+#include "support/long_tests.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
 #include <doctest/doctest.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -372,6 +374,8 @@ TEST_SUITE("runtime/frame_cache") {
 
   TEST_CASE("frames made by one worker and ended by another find their way back") {
     constexpr int count = 200'000;
+    const auto at_least = std::chrono::seconds(weft::tests::repetitions(0, 10));
+    const auto begin = std::chrono::steady_clock::now();
     const std::int64_t before = live_frame_bytes();
     frame_store& store = frame_store::instance();
     const std::size_t pages_before = store.page_bytes() - store.unused_bytes();
@@ -380,14 +384,16 @@ TEST_SUITE("runtime/frame_cache") {
     std::atomic<bool> done{false};
     std::thread producer([&] {
       const lone_worker worker;
-      for (int i = 0; i < count;) {
+      bool goes_on = true;
+      for (int i = 0; goes_on;) {
         if (to_consumer.size() >= 1000) {
           std::this_thread::yield();
           continue;
         }
         to_consumer.send(make(256 + static_cast<std::size_t>(i) % 64));
-        if (++i % 1000 == 0)
-          pages_most = std::max(pages_most, store.page_bytes() - store.unused_bytes());
+        if (++i % 1000 != 0) continue;
+        pages_most = std::max(pages_most, store.page_bytes() - store.unused_bytes());
+        goes_on = i < count || std::chrono::steady_clock::now() - begin < at_least;
       }
       done = true;
     });

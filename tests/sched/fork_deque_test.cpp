@@ -29,6 +29,29 @@ using weft::detail::std_atomics;
 
 constexpr auto no_fence = [] {};  // of one thread
 
+// An atomic that counts what is written: any line that another thread reads costs both sides.
+template <class T>
+class counting_atomic : public std::atomic<T> {
+public:
+  using std::atomic<T>::atomic;
+  void store(T value, std::memory_order order) noexcept {
+    ++stores;
+    std::atomic<T>::store(value, order);
+  }
+  bool compare_exchange_strong(T& expected, T value, std::memory_order won,
+                               std::memory_order lost) noexcept {
+    ++swaps;
+    return std::atomic<T>::compare_exchange_strong(expected, value, won, lost);
+  }
+  static inline int stores = 0;
+  static inline int swaps = 0;
+};
+
+struct counting_atomics : std_atomics {
+  template <class T>
+  using atomic = counting_atomic<T>;
+};
+
 constexpr std::int64_t starts[] = {
     0,
     (std::int64_t{1} << 32) - 4,
@@ -114,6 +137,31 @@ TEST_SUITE("sched/fork_deque") {
     CHECK(!queue.pop_quietly(&items[1]));  // though its slot still says so
     CHECK(!queue.share_oldest());
     CHECK(!queue.hides());
+  }
+
+  TEST_CASE("a fork that nobody steals writes its slot and the owner's index, and swaps nothing") {
+    using slots = counting_atomic<int*>;
+    using indices = counting_atomic<std::int64_t>;
+    int items[2];
+    fork_deque<int, counting_atomics> queue;
+    REQUIRE(queue.push(&items[0]));  // the oldest, which is shared
+    slots::stores = indices::stores = indices::swaps = 0;
+    for (int i = 0; i != 1000; ++i) {
+      REQUIRE(queue.push(&items[1]));
+      REQUIRE(queue.pop(&items[1]) == &items[1]);
+    }
+    CHECK(slots::stores == 1000);
+    CHECK(indices::stores == 2000);  // the owner's index, twice each time
+    CHECK(indices::swaps == 0);
+
+    // The same where the oldest has been stolen: it is shared anew, once.
+    CHECK(queue.steal() == &items[0]);
+    REQUIRE(queue.push(&items[0]));
+    indices::stores = indices::swaps = 0;
+    REQUIRE(queue.push(&items[1]));
+    REQUIRE(queue.pop(&items[1]) == &items[1]);
+    CHECK(indices::stores == 2);
+    CHECK(indices::swaps == 0);
   }
 
   TEST_CASE("nothing is shared of a deque that is the owner's alone") {
