@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include <ctime>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -107,8 +109,12 @@ public:
   failing_accepts(const failing_accepts&) = delete;
   failing_accepts& operator=(const failing_accepts&) = delete;
 
-  // When no scheduler runs.
-  const std::vector<std::chrono::nanoseconds>& made_at() const noexcept { return made_at_; }
+  // When no scheduler runs. Without the accept behind the last connection: on a pool the run may be
+  // over before it is made.
+  std::vector<std::chrono::nanoseconds> made_at() const {
+    return {made_at_.begin(),
+            made_at_.begin() + std::min(std::ssize(made_at_), std::ssize(errors_) + 1)};
+  }
 
   test_kernel kernel;
 
@@ -260,7 +266,7 @@ TEST_SUITE("io/serve") {
         };
         run(options, with_server(echo, client, {.on_error = on_error}));
         CHECK(reported == 0);
-        CHECK(accepts.made_at() == milliseconds({0, 0, 0, 0, 0}));
+        CHECK(accepts.made_at() == milliseconds({0, 0, 0, 0}));
       }
     });
   }
@@ -292,8 +298,8 @@ TEST_SUITE("io/serve") {
         run(options, with_server(echo, client, {.on_error = on_error}));
         CHECK(reported == 11);
         CHECK(expected == 11);
-        CHECK(accepts.made_at() == milliseconds({0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270,
-                                                 3270, 3280, 3300, 3300}));
+        CHECK(accepts.made_at() ==
+              milliseconds({0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270, 3270, 3280, 3300}));
       }
     });
   }
@@ -311,7 +317,7 @@ TEST_SUITE("io/serve") {
       run(options, with_server(echo, client, {.on_error = on_error}));
       CHECK(reported == 2);
       std::vector<std::chrono::nanoseconds> expected(101);  // at once
-      for (const int ms : {10, 30, 30}) expected.push_back(std::chrono::milliseconds(ms));
+      for (const int ms : {10, 30}) expected.push_back(std::chrono::milliseconds(ms));
       CHECK(accepts.made_at() == expected);
     });
   }
