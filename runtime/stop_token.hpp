@@ -31,7 +31,7 @@ struct stop_token_query : operation_tag {
   void await_suspend(std::coroutine_handle<>) const noexcept {}
   std::stop_token await_resume() const { return token_of(strand_of(*promise)); }
 
-  /// An await of the strand was refused: its tokens hear of the stop at once.
+  /// An await of the strand was refused: its tokens hear of the stop, if nobody tells them now.
   static void tell(strand& line) noexcept;
 
 private:
@@ -54,9 +54,9 @@ namespace this_task {
 /// Returns:  the token of the innermost scope; once that has closed no stop comes any more.
 /// Errors:   bad_alloc on first use in a scope. A stopped scope gives a token that is stopped.
 /// Thread:   the token is used on any; a std::stop_callback runs on a worker, between two tasks or
-///           in an await of the task that is refused, or in its own constructor: it returns soon
-///           and throws nothing. A deadline is noticed by the worker that the scope was opened on,
-///           between two tasks: give long computations to blocking().
+///           in a refused await of the task, or in its own constructor: it returns soon and throws
+///           nothing. On a pool that await may be refused a moment before. A deadline is noticed by
+///           the scope's own worker, between two tasks: give long computations to blocking().
 /// Lifetime: the token may outlive the task.
 /// Cost:     two allocations on first use in a scope; it never suspends. Requesting allocates
 ///           nothing.
