@@ -103,7 +103,7 @@ template <class T, class Source, class Map, class Op>
   const Source source = all;
   std::size_t k = begin;
   if (!sum) sum.emplace(static_cast<T>(source.at(k++, map)));
-  T value = *std::move(sum);
+  T value = std::move(*sum);
   if constexpr (unit_max<T, Source> != 1) {
     if (unit == unit_max<T, Source>) {
       // The first unit of a leaf has lost its first element to `value`: it is not a whole one.
