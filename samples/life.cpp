@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop on every core: Conway's game of life on a torus. A generation is one parallel_for over all
-// cells, and a parallel_reduce counts who lives; on an event loop both run in order.
+// A loop on every core: Conway's game of life on a torus.
+// A generation is one parallel_for over all cells, and a parallel_reduce counts who lives.
 //
 //     life [--size W H] [--generations N] [--seed N] [-o FILE.png] [--workers N]
 
