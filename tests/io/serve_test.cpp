@@ -10,7 +10,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -18,7 +17,6 @@
 #include <ctime>
 #include <functional>
 #include <initializer_list>
-#include <iterator>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -109,11 +107,11 @@ public:
   failing_accepts(const failing_accepts&) = delete;
   failing_accepts& operator=(const failing_accepts&) = delete;
 
-  // When no scheduler runs. Without the accept behind the last connection: on a pool the run may be
-  // over before it is made.
-  std::vector<std::chrono::nanoseconds> made_at() const {
-    return {made_at_.begin(),
-            made_at_.begin() + std::min(std::ssize(made_at_), std::ssize(errors_) + 1)};
+  // When no scheduler runs. On a pool the run may be over before the last one of them is made, the
+  // one behind the last connection.
+  bool were_made_at(std::vector<std::chrono::nanoseconds> times, const run_options& on) const {
+    if (on.workers != 1 && made_at_.size() + 1 == times.size()) times.pop_back();
+    return made_at_ == times;
   }
 
   test_kernel kernel;
@@ -266,7 +264,7 @@ TEST_SUITE("io/serve") {
         };
         run(options, with_server(echo, client, {.on_error = on_error}));
         CHECK(reported == 0);
-        CHECK(accepts.made_at() == milliseconds({0, 0, 0, 0}));
+        CHECK(accepts.were_made_at(milliseconds({0, 0, 0, 0, 0}), options));
       }
     });
   }
@@ -298,8 +296,9 @@ TEST_SUITE("io/serve") {
         run(options, with_server(echo, client, {.on_error = on_error}));
         CHECK(reported == 11);
         CHECK(expected == 11);
-        CHECK(accepts.made_at() ==
-              milliseconds({0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270, 3270, 3280, 3300}));
+        CHECK(accepts.were_made_at(
+            milliseconds({0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270, 3270, 3280, 3300, 3300}),
+            options));
       }
     });
   }
@@ -317,8 +316,8 @@ TEST_SUITE("io/serve") {
       run(options, with_server(echo, client, {.on_error = on_error}));
       CHECK(reported == 2);
       std::vector<std::chrono::nanoseconds> expected(101);  // at once
-      for (const int ms : {10, 30}) expected.push_back(std::chrono::milliseconds(ms));
-      CHECK(accepts.made_at() == expected);
+      for (const int ms : {10, 30, 30}) expected.push_back(std::chrono::milliseconds(ms));
+      CHECK(accepts.were_made_at(expected, options));
     });
   }
 
@@ -352,7 +351,7 @@ TEST_SUITE("io/serve") {
         CHECK(ended.code == std::error_code(error, std::system_category()));
         CHECK(ended.what.find("accept") != std::string::npos);
         CHECK(reported == 0);
-        CHECK(accepts.made_at() == milliseconds({0, 0}));
+        CHECK(accepts.were_made_at(milliseconds({0, 0}), options));
       }
     });
   }
