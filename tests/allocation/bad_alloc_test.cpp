@@ -169,6 +169,23 @@ TEST_SUITE("allocation/bad_alloc" * doctest::skip(!tests::allocations_are_counte
     });
   }
 
+  TEST_CASE("children that have been made are run without memory") {
+    on_both([](const run_options& options) {
+      beside_another(options, []() -> task<> {
+        constexpr int many = 2000;
+        std::atomic<int> ran = 0;
+        std::vector<task<>> tasks;
+        for (int i = 0; i < many; ++i) tasks.push_back(leaf(ran));
+        auto all = when_all(std::move(tasks));
+        {
+          const no_memory none;
+          co_await std::move(all);
+        }
+        CHECK(ran == many);
+      });
+    });
+  }
+
   TEST_CASE("forks that a full deque has neither room nor memory for are run all the same") {
     on_both([](const run_options& options) {
       int without_room = 0;
