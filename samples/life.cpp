@@ -29,16 +29,17 @@ struct board {
   std::vector<std::uint8_t> cells =
       std::vector<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
 
-  // Behind the last column comes the first one, and behind the last row.
   std::size_t place(std::ptrdiff_t y, std::ptrdiff_t x) const {
-    return static_cast<std::size_t>((y + height) % height * width + (x + width) % width);
+    return static_cast<std::size_t>(y * width + x);
   }
 };
 
+/// Behind the last column comes the first one, and behind the last row.
 bool lives_on(const board& b, std::ptrdiff_t y, std::ptrdiff_t x) {
   int around = 0;
-  for (std::ptrdiff_t dy = -1; dy <= 1; ++dy)
-    for (std::ptrdiff_t dx = -1; dx <= 1; ++dx) around += b.cells[b.place(y + dy, x + dx)];
+  for (const std::ptrdiff_t row : {(y + b.height - 1) % b.height, y, (y + 1) % b.height})
+    for (const std::ptrdiff_t column : {(x + b.width - 1) % b.width, x, (x + 1) % b.width})
+      around += b.cells[b.place(row, column)];
   const bool lives = b.cells[b.place(y, x)] != 0;
   return around == 3 || (lives && around == 4);  // itself is among them
 }
