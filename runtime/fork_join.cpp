@@ -28,8 +28,8 @@ std::coroutine_handle<> fork_join::child_finished_slowly(record& r, worker& w) n
   }
   if (!w.try_unfork(join)) return end_line(r, w);
   promise_base& child = join.enter(*join.next_++);
-  if (join.next_ == join.end_) return w.hop_to(child);
-  return join.fork_slowly(child, w, w.forks.push_quietly(&join));
+  if (join.next_ != join.end_ && !w.fork(join)) join.ready_all(w);
+  return w.hop_to(child);
 }
 
 std::coroutine_handle<> fork_join::fork_slowly(promise_base& child, worker& w,
