@@ -14,8 +14,8 @@
 //   A1: a line subtracts itself, or adds them all (acq_rel) -> whoever reaches zero: the parent
 //       reads what all have written.
 //
-// Where the worker's budget is gone, whoever goes on does so from the worker's loop, after it has
-// let others run: so a task that only forks and joins does not keep its thread.
+// Where the worker's budget is gone, which is seen when its hops have run out, whoever goes on does
+// so from its loop, after others: so a task that only forks and joins does not keep its thread.
 
 #include "weft/runtime/atomics.hpp"
 #include "weft/runtime/promise.hpp"
