@@ -92,7 +92,7 @@ void child_base::start(group_state& group) noexcept {
 }
 
 void child_base::launch() noexcept {
-  scheduler& home = line_.home();
+  scheduler& home = line_.settled_home();
   worker* const w = current_worker();
   if (w != nullptr && w->home == &home) {
     w->ready(node_);
@@ -108,12 +108,12 @@ void child_base::launch() noexcept {
 void child_base::request_stop() noexcept {
   if (done() || !line_.try_stop_alone()) return;
   worker* const w = current_worker();
-  if (w != nullptr && w->home == &line_.home()) {
+  if (w != nullptr && w->home == &line_.settled_home()) {
     line_.visit(nullptr, *w);
     return;
   }
   // The group waits for the message, as it does for whatever else keeps a child's outcome.
-  const scheduler::outside_call call(line_.home());
+  const scheduler::outside_call call(line_.settled_home());
   if (!group_->try_hold()) return;  // all its children have ended
   add_owner();
   stop_message_.deliver = [](message& m, worker& here) noexcept {
@@ -124,7 +124,7 @@ void child_base::request_stop() noexcept {
     release(group);
   };
   stop_message_.child = this;
-  line_.home().send(stop_message_);
+  line_.settled_home().send(stop_message_);
 }
 
 group_state& child_base::finish_child(const std::exception_ptr* failure) noexcept {

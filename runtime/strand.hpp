@@ -76,7 +76,10 @@ public:
   /// Somebody else looks at its end. Before the first resume.
   void look_at_end() noexcept { at_end_ = looked_at; }
 
+  /// Thread: the strand itself, and others while it waits.
   scheduler& home() const noexcept;
+  /// The same once it is settled. Thread: any, while the strand is alive.
+  scheduler& settled_home() const noexcept { return *home_; }
   /// The innermost scope that is open. Thread: the strand itself.
   cancel_scope& scope() const noexcept { return *scope_; }
   /// The coroutine that waits for this strand's end, for those who walk who-awaits-whom.

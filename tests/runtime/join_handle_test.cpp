@@ -8,6 +8,7 @@
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
+#include "weft/runtime/with_timeout.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/run.hpp"
 
@@ -224,6 +225,28 @@ TEST_SUITE("runtime/join_handle") {
       }(code, code_as_result));
       CHECK(code == std::errc::operation_canceled);
       CHECK(code_as_result == std::errc::operation_canceled);
+    });
+  }
+
+  TEST_CASE("tasks that open and close scopes are cancelled by their handles from other workers") {
+    on_both([](const run_options& options) {
+      run(options, []() -> task<> {
+        std::atomic<int> begun{0};
+        auto open_and_close = [&begun]() -> task<> {
+          ++begun;
+          for (;;) co_await with_timeout(1h, yield());
+        };
+        auto body = [&](task_group& g) -> task<> {
+          for (int round = 1; round <= 200; ++round) {
+            auto child = g.spawn(open_and_close);
+            while (begun < round) co_await yield();
+            child.cancel();
+            const result<void> ended = co_await as_result(child);
+            CHECK(ended.error() == std::errc::operation_canceled);
+          }
+        };
+        co_await with_task_group(body);
+      }());
     });
   }
 
