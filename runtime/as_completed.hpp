@@ -25,24 +25,29 @@ namespace weft {
 
 namespace detail {
 
-/// The end of a child's body, by whose name the recorder knows the child.
-struct ended_body : ended_task {
-  using ended_task::ended_task;
-
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
-    std::coroutine_handle<> next = ended_task::await_suspend(h);
-    current_worker()->switch_task(*child);
-    return next;
-  }
-};
-
 /// Runs a task to its end, whatever that is, and then sends its index.
-inline child<void> run_indexed(promise_base* body, std::size_t index,
-                               channel_sender<std::size_t>* to) {
-  ended_body ended(*body);
-  co_await ended;
-  (void)to->try_send(index);  // there is room for all
-}
+class indexed_child final : public child_base {
+public:
+  indexed_child(promise_base& body, std::size_t index, channel_sender<std::size_t>& to) noexcept
+      : child_base(kind), body_(&body), index_(index), to_(&to) {}
+
+private:
+  static promise_base* begin(child_base& c) noexcept {
+    return static_cast<indexed_child&>(c).body_;
+  }
+  static const std::exception_ptr* end(child_base& c, bool) noexcept {
+    const auto& self = static_cast<indexed_child&>(c);
+    (void)self.to_->try_send(self.index_);  // there is room for all
+    return nullptr;
+  }
+  static void destroy(child_base& c) noexcept { delete &static_cast<indexed_child&>(c); }
+
+  static constexpr child_kind kind{&begin, &end, &destroy};
+
+  promise_base* body_;
+  std::size_t index_;
+  channel_sender<std::size_t>* to_;
+};
 
 template <class T>
 async_generator<value_or_monostate<T>> completed(std::vector<task<T>> tasks) {
@@ -58,8 +63,8 @@ async_generator<value_or_monostate<T>> completed(std::vector<task<T>> tasks) {
   std::exception_ptr failed;
   try {
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-      const child<void> c = run_indexed(&task_access::promise(tasks[i]), i, &ended);
-      c.promise->start(running);
+      auto* const c = new indexed_child(task_access::promise(tasks[i]), i, ended);
+      c->start(running);
     }
     for (std::size_t left = tasks.size(); left != 0; --left) {
       channel_receive<std::size_t> receiving = receiver.receive();
@@ -91,7 +96,7 @@ async_generator<value_or_monostate<T>> completed(std::vector<task<T>> tasks) {
 /// Thread:   the tasks run on a pool at the same time; they do not inherit the scope of whoever
 ///           awaits next().
 /// Lifetime: owns the tasks; the frame of each goes when its value has been taken.
-/// Cost:     one frame, and one for each task; two allocations for the channel.
+/// Cost:     one frame, and a record for each task; two allocations for the channel.
 template <class T>
 [[nodiscard]] async_generator<detail::value_or_monostate<T>>
 as_completed(std::vector<task<T>> tasks) {

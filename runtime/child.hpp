@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// The root coroutine of a spawned task. Its frame holds the strand, the function and its arguments
-// (so that captures and parameters outlive every suspension), the outcome, and a count of who still
-// needs it: the running task and, if it was kept, the join_handle.
+// The record of a spawned task. It is no coroutine: it holds the strand, the function and its
+// arguments (so that captures and parameters outlive every suspension), the outcome, and a count of
+// who still needs it: the running task and, if it was kept, the join_handle. It is queued as it is;
+// the worker that takes it calls the function, and resumes the task that this gives (begin).
 //
-// At its end: the strand leaves its scope, a failure goes to the group, whoever awaits the handle
-// is made ready, an outcome that no handle can take any more is destroyed, and then the group is
-// released. If no handle is left the coroutine flows off its end and frees its frame by itself,
-// else it stays suspended at its end and the last to let go destroys it.
+// When that has finished, and nothing of it is on the worker's stack, the record is at its end
+// (end): the outcome is moved out if somebody may want it, the task's frame and the function are
+// destroyed, the strand leaves its scope, a failure goes to the group, whoever awaits the handle is
+// made ready, and then the group is released. The last to let go destroys the record.
 //
 //   C1: `waiter_`: null -> waiter (release CAS, acquire when it fails) or -> ended (acq_rel
 //       exchange); the one that comes second sees the other: no end is missed, and the outcome is
 //       handed over.
-//   C2: `owners_` to zero (acq_rel): the frame is destroyed after its last use elsewhere.
+//   C2: `owners_` to zero (acq_rel): the record is destroyed after its last use elsewhere.
 
 #include "weft/runtime/atomics.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/task.hpp"
 
 #include <atomic>
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <optional>
+#include <memory>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace weft::detail {
@@ -33,32 +34,47 @@ class group_state;
 
 class child_base;
 
-/// Brings a child to its scheduler from a thread that is none of its workers.
-struct child_message : message {
-  child_base* child = nullptr;
+/// What is done to a spawned task by its types.
+struct child_kind {
+  /// Makes the task that is to run. Null: the function threw, and the outcome is that.
+  promise_base* (*begin)(child_base&) noexcept;
+  /// The task has finished, or there is none: destroys it, and keeps its value if it is `wanted`.
+  /// Gives what escaped it, or null.
+  const std::exception_ptr* (*end)(child_base&, bool wanted) noexcept;
+  void (*destroy)(child_base&) noexcept;
 };
 
-/// The part of a child that does not depend on what it returns.
-class child_base : public promise_base {
+/// The messages that bring a child to its scheduler from a thread that is none of its workers.
+struct start_message : message {};
+struct stop_message : message {};
+
+/// The part of a child that does not depend on what it returns. As a node in a queue it has no
+/// promise before it has begun.
+class child_base : public strand, public suspended, private start_message, private stop_message {
 public:
-  explicit child_base(std::source_location where) noexcept : promise_base(where) {
-    node_.promise = this;
-  }
+  explicit child_base(const child_kind& kind) noexcept : kind_(&kind) {}
 
   static void* operator new(std::size_t bytes) { return allocate_root_frame(bytes); }
   static void operator delete(void* p, std::size_t bytes) noexcept {
     deallocate_root_frame(p, bytes);
   }
 
+  /// For the handle that will keep it, too. Before it is started.
+  void add_handle() noexcept { owners_.store(2, std::memory_order_relaxed); }  // relaxed: unknown
   /// Queues the child as one of the group's. Publishes, unless the caller holds a handle.
   void start(group_state& group) noexcept;
+  /// What is to be resumed; null when the function threw, and the child has ended. Thread: the
+  /// worker that has taken it from a queue, with no coroutine on its stack.
+  promise_base* begin(worker& w) noexcept;
+  /// Its task has finished. Publishes. Thread: the same.
+  void end() noexcept;
 
   /// Stops this child alone. Thread: any, while a handle keeps the child.
   void request_stop() noexcept;
 
   void add_owner() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: owned
   void drop_owner() noexcept {
-    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) handle().destroy();  // sync: C2
+    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) kind_->destroy(*this);  // sync: C2
   }
 
   /// False when the child has ended already.
@@ -85,21 +101,6 @@ public:
 protected:
   ~child_base() = default;
 
-  /// Tells the end to all but the group, which it returns: it must not end before the outcome is
-  /// gone.
-  group_state& finish_child(const std::exception_ptr* failure) noexcept;
-  static void release(group_state& group) noexcept;
-
-  /// What the coroutine itself does in the place of drop_owner(): true when the frame is its own
-  /// now, to be retired. False: it is the handle's, and may be gone.
-  [[nodiscard]] bool drop_owner_at_end() noexcept {
-    return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1;  // sync: C2
-  }
-
-  bool held_by_handle() const noexcept {
-    return owners_.load(std::memory_order_acquire) != 1;  // sync: C2
-  }
-
 private:
   friend class group_state;
 
@@ -108,81 +109,20 @@ private:
   /// What waiter_ holds once the child has ended: compared, never followed.
   static waiter* ended() noexcept;
 
-  suspended node_;
-  child_message start_message_;
-  child_message stop_message_;
-  strand line_;
+  const child_kind* const kind_;
   group_state* group_ = nullptr;
   atomic<waiter*> waiter_{nullptr};
   atomic<std::uint32_t> owners_{1};
 };
 
+/// The part that a handle knows.
 template <class T>
-class child_promise;
-
-template <class T>
-struct child {
-  using promise_type = child_promise<T>;
-  promise_type* promise;
-};
-
-template <class T>
-class child_promise final : public child_base, public outcome<T> {
+class child : public child_base, public outcome<T> {
 public:
-  explicit child_promise(std::source_location where = std::source_location::current()) noexcept
-      : child_base(where) {}
-  child<T> get_return_object() noexcept {
-    static_assert(has_usual_place<child_promise>);
-    return {this};
-  }
-  void unhandled_exception() noexcept { this->set_exception(std::current_exception()); }
+  using child_base::child_base;
 
-  struct final_step {
-    child_promise* child;
-
-    bool await_ready() noexcept {
-      if (child->held_by_handle()) return false;
-      group_state& group = child->finish_child(child->failure());
-      child->clear();
-      release(group);
-      return true;
-    }
-    void await_suspend(std::coroutine_handle<>) noexcept {
-      child_promise& c = *child;
-      group_state& group = c.finish_child(c.failure());
-      if (c.drop_owner_at_end()) {
-        c.clear();
-        current_worker()->retire(c.handle());
-      }
-      release(group);
-    }
-    void await_resume() const noexcept {}
-  };
-  final_step final_suspend() noexcept { return {this}; }
-
-private:
-  const std::exception_ptr* failure() const noexcept {
-    return this->failed() ? &this->exception() : nullptr;
-  }
-};
-
-/// Awaits a child's body; from here on the recorder knows the child by its body's name.
-template <class T>
-struct body_awaiter : operation_tag {
-  explicit body_awaiter(task<T>& t) noexcept : body(&t) {}
-
-  task<T>* body;
-  promise_base* promise = nullptr;
-
-  bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    promise_base& p = task_access::promise(*body);
-    strand_of(*promise).set_name(p.line);
-    std::coroutine_handle<> next = promise->call(p);
-    current_worker()->switch_task(p);
-    return next;
-  }
-  T await_resume() { return task_access::finished(*body).take(); }
+protected:
+  ~child() = default;
 };
 
 template <class F, class... Args>
@@ -193,7 +133,7 @@ inline constexpr bool is_task = false;
 template <class T>
 inline constexpr bool is_task<task<T>> = true;
 
-/// A function and its arguments on their way into a child's frame.
+/// A function and its arguments on their way into a child.
 template <class F, class... Args>
 struct bound_call {
   template <class G, class... As>
@@ -204,22 +144,54 @@ struct bound_call {
   std::tuple<Args...> args;
 };
 
-/// `call` is emptied as soon as the body has ended: what was captured does not outlive the task.
 template <class T, class Call>
-child<T> run_child(std::optional<Call> call) {
-  struct emptied {
-    std::optional<Call>* call;
-    ~emptied() { call->reset(); }
-  };
-  const emptied guard{&call};
-  task<T> body = std::apply(std::move(call->function), std::move(call->args));
-  body_awaiter<T> awaited(body);
-  if constexpr (std::is_void_v<T>) {
-    co_await awaited;
-  } else {
-    T value = co_await awaited;
-    co_return static_cast<T&&>(value);
+class called_child final : public child<T> {
+public:
+  template <class... Parts>
+  explicit called_child(std::in_place_t, Parts&&... parts)
+      : child<T>(kind), call_(std::forward<Parts>(parts)...) {}
+  ~called_child() {}  // end() has destroyed the call
+
+private:
+  static promise_base* begin(child_base& c) noexcept {
+    auto& self = static_cast<called_child&>(c);
+    try {
+      task<T> body = std::apply(std::move(self.call_.function), std::move(self.call_.args));
+      promise_base& made = task_access::promise(body);
+      (void)task_access::release(body);
+      return &made;
+    } catch (...) {
+      self.set_exception(std::current_exception());
+      return nullptr;
+    }
   }
+  static const std::exception_ptr* end(child_base& c, bool wanted) noexcept {
+    auto& self = static_cast<called_child&>(c);
+    if (self.promise != nullptr) {
+      auto& body = static_cast<task_promise<T>&>(*self.promise);
+      if (wanted || body.failed()) hand_over<T>(body, self);
+      task_access::drop(self.promise);
+    }
+    std::destroy_at(&self.call_);  // what was captured does not outlive the task
+    return self.failed() ? &self.exception() : nullptr;
+  }
+  static void destroy(child_base& c) noexcept { delete &static_cast<called_child&>(c); }
+
+  static constexpr child_kind kind{&begin, &end, &destroy};
+
+  union {
+    Call call_;
+  };
+};
+
+/// A child of `fn(args...)`: start() has to follow. Errors: bad_alloc, and what moves throw.
+template <class F, class... Args>
+auto& make_child(F&& fn, Args&&... args) {
+  using value = task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+  using call = bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
+  child<value>& made = *new called_child<value, call>(std::in_place, std::forward<F>(fn),
+                                                      std::forward<Args>(args)...);
+  return made;
 }
 
 }  // namespace weft::detail

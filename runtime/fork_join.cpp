@@ -17,6 +17,11 @@ promise_base& fork_join::resume_parent(forked& taken, worker&) noexcept {
   return *static_cast<fork_join&>(taken).parent_;
 }
 
+std::coroutine_handle<> fork_join::strand_finished_slowly(strand& line, worker& w) noexcept {
+  return line.is_spawned() ? w.end_spawned(line)
+                           : child_finished_slowly(static_cast<record&>(line), w);
+}
+
 std::coroutine_handle<> fork_join::child_finished_slowly(record& r, worker& w) noexcept {
   fork_join& join = *r.join;
   r.leave();

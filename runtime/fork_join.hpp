@@ -72,12 +72,10 @@ public:
     return child.handle();
   }
 
-  /// What runs next when the task of `r` has finished. Publishes: the record may be gone.
+  /// What runs next when the task of `r` has finished, while hops are made in passing and the
+  /// strand's end is no work. Publishes: the record may be gone.
   [[gnu::always_inline]] static std::coroutine_handle<> child_finished(record& r,
                                                                        worker& w) noexcept {
-    // All that is rare is a call in the end, so that no register is kept across it.
-    if (!w.hops_quietly() || r.leaves_slowly()) [[unlikely]]
-      return child_finished_slowly(r, w);
     fork_join& join = *r.join;
     if (&r + 1 == join.end_) {
       if (join.lines_ != 1) [[unlikely]]
@@ -96,6 +94,10 @@ public:
     --w.hops;
     return child.handle();
   }
+
+  /// The same for any strand whose root has finished, a spawned task's among them.
+  [[gnu::noinline]] static std::coroutine_handle<> strand_finished_slowly(strand& line,
+                                                                          worker& w) noexcept;
 
 protected:
   promise_base& parent() const noexcept { return *parent_; }
@@ -136,7 +138,11 @@ inline std::coroutine_handle<> promise_base::finish() noexcept {
   worker& w = *current_worker();
   if (awaiter != nullptr) [[likely]]
     return w.hop(awaiter->handle());
-  return fork_join::child_finished(static_cast<fork_join::record&>(*strand_), w);
+  strand& mine = *strand_;
+  // All that is rare is a call in the end, so that no register is kept across it.
+  if (!w.hops_quietly() || mine.leaves_slowly()) [[unlikely]]
+    return fork_join::strand_finished_slowly(mine, w);
+  return fork_join::child_finished(static_cast<fork_join::record&>(mine), w);
 }
 
 }  // namespace weft::detail

@@ -56,7 +56,7 @@ void group_state::one_has_ended() noexcept {
       if (oldest_pending_ == nullptr) newest_pending_ = nullptr;
     }
   }
-  if (next != nullptr) static_cast<child_base*>(next->promise)->launch();
+  if (next != nullptr) static_cast<child_base*>(next)->launch();
 }
 
 std::shared_ptr<group_link> group_state::link() {
@@ -81,64 +81,84 @@ void group_link::request_stop() noexcept {
 }
 
 void child_base::start(group_state& group) noexcept {
-  WEFT_ASSERT(group.try_hold(),
+  WEFT_ASSERT(group.try_hold_for_child(),
               "spawn on a task group that has ended: spawn from its body or its children");
   group_ = &group;
-  line_.enter(group, group.opener());
-  line_.settle();
-  line_.set_wrapped();
-  strand_ = &line_;
-  if (group.try_run(node_)) launch();
+  enter(group, group.opener());
+  set_spawned();
+  settle();
+  if (group.try_run(*this)) launch();
 }
 
 void child_base::launch() noexcept {
-  scheduler& home = line_.settled_home();
+  scheduler& there = settled_home();
   worker* const w = current_worker();
-  if (w != nullptr && w->home == &home) {
-    w->ready(node_);
+  if (w != nullptr && w->home == &there) {
+    w->ready(*this);
     return;
   }
-  start_message_.deliver = [](message& m, worker& here) noexcept {
-    here.ready(static_cast<child_message&>(m).child->node_);
+  start_message& start = *this;
+  start.deliver = [](message& m, worker& here) noexcept {
+    here.ready(static_cast<child_base&>(static_cast<start_message&>(m)));
   };
-  start_message_.child = this;
-  home.send(start_message_);
+  there.send(start);
+}
+
+promise_base* child_base::begin(worker& w) noexcept {
+  if (w.observed) [[unlikely]]
+    w.note_function("the function of a spawned task");
+  promise = kind_->begin(*this);
+  if (w.observed) [[unlikely]]
+    w.note_end();
+  if (promise == nullptr) {
+    end();
+    return nullptr;
+  }
+  promise->strand_ = this;
+  set_name(promise->line);
+  return promise;
 }
 
 void child_base::request_stop() noexcept {
-  if (done() || !line_.try_stop_alone()) return;
+  if (done() || !try_stop_alone()) return;
+  scheduler& there = settled_home();
   worker* const w = current_worker();
-  if (w != nullptr && w->home == &line_.settled_home()) {
-    line_.visit(nullptr, *w);
+  if (w != nullptr && w->home == &there) {
+    visit(nullptr, *w);
     return;
   }
   // The group waits for the message, as it does for whatever else keeps a child's outcome.
-  const scheduler::outside_call call(line_.settled_home());
+  const scheduler::outside_call call(there);
   if (!group_->try_hold()) return;  // all its children have ended
   add_owner();
-  stop_message_.deliver = [](message& m, worker& here) noexcept {
-    child_base& stopped = *static_cast<child_message&>(m).child;
-    group_state& group = *stopped.group_;
-    stopped.line_.visit(nullptr, here);
-    stopped.drop_owner();
-    release(group);
+  stop_message& stop = *this;
+  stop.deliver = [](message& m, worker& here) noexcept {
+    auto& self = static_cast<child_base&>(static_cast<stop_message&>(m));
+    group_state& group = *self.group_;
+    self.visit(nullptr, here);
+    self.drop_owner();
+    group.release();
   };
-  stop_message_.child = this;
-  line_.settled_home().send(stop_message_);
+  there.send(stop);
 }
 
-group_state& child_base::finish_child(const std::exception_ptr* failure) noexcept {
-  line_.leave();
+void child_base::end() noexcept {
+  const bool wanted = owners_.load(std::memory_order_acquire) != 1;  // sync: C2
+  const std::exception_ptr* const failure = kind_->end(*this, wanted);
+  leave();
   group_state& group = *group_;
-  const bool absorbed = failure != nullptr && line_.stopped_alone() && is_cancelled(*failure);
+  const bool absorbed = failure != nullptr && stopped_alone() && is_cancelled(*failure);
   if (failure != nullptr && !absorbed) group.failed(*failure);
-  waiter* const w = waiter_.exchange(ended(), std::memory_order_acq_rel);  // sync: C1
-  if (w != nullptr) w->complete();
   group.one_has_ended();
-  return group;
+  if (!wanted) {
+    kind_->destroy(*this);
+  } else {
+    waiter* const w = waiter_.exchange(ended(), std::memory_order_acq_rel);  // sync: C1
+    if (w != nullptr) w->complete();
+    drop_owner();
+  }
+  group.release_child();
 }
-
-void child_base::release(group_state& group) noexcept { group.release(); }
 
 waiter* child_base::ended() noexcept {
   alignas(waiter) static constinit std::byte mark[sizeof(waiter)] = {};

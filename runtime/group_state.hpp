@@ -85,6 +85,19 @@ public:
   /// Thread: any, while the caller holds the scope.
   void failed(const std::exception_ptr& e) noexcept;
 
+  /// The group outlives one child more; false when it has ended. On a loop, where children come and
+  /// go on one thread, they are one hold together.
+  [[nodiscard]] bool try_hold_for_child() noexcept {
+    if (shared()) return try_hold();
+    if (children_ == 0 && !try_hold()) return false;
+    ++children_;
+    return true;
+  }
+  /// Publishes: the group may be gone afterwards.
+  void release_child() noexcept {
+    if (shared() || --children_ == 0) release();
+  }
+
   /// Whether a child may run at once; else it is kept until another one has ended.
   [[nodiscard]] bool try_run(suspended& child) noexcept;
   /// A child has ended: the oldest that was kept takes its place.
@@ -109,6 +122,7 @@ private:
   group_failures* const others_ = nullptr;
   const std::size_t running_max_ = 0;
   const bool fail_fast_ = true;
+  plain<std::size_t> children_ = 0;  // the loop's thread
   atomic<bool> cut_off_{false};
   spin_lock lock_;
   // Guarded by lock_ until the scope is empty.

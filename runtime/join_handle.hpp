@@ -25,7 +25,7 @@ class join_operation : public awaitable_operation<join_operation<T>, T, waiter> 
 public:
   static constexpr const char* name = "join_handle";
 
-  explicit join_operation(child_promise<T>& c) noexcept : child_(&c) {}
+  explicit join_operation(child<T>& c) noexcept : child_(&c) {}
 
   bool try_now(worker&) noexcept { return child_->done(); }
   bool start(worker&) noexcept { return child_->try_add_waiter(*this); }
@@ -54,7 +54,7 @@ public:
   }
 
 private:
-  child_promise<T>* child_;
+  child<T>* child_;
   bool withdrawn_ = false;
 };
 
@@ -97,14 +97,14 @@ public:
 private:
   friend task_group;
 
-  detail::child_promise<T>& child() const noexcept {
+  detail::child<T>& child() const noexcept {
     WEFT_ASSERT(child_ != nullptr, "this join_handle is empty: it was moved from");
     return *child_;
   }
 
-  explicit join_handle(detail::child_promise<T>& c) noexcept : child_(&c) { c.add_owner(); }
+  explicit join_handle(detail::child<T>& c) noexcept : child_(&c) { c.add_handle(); }
 
-  detail::child_promise<T>* child_;
+  detail::child<T>* child_;
 };
 
 namespace detail {

@@ -37,13 +37,7 @@ task<> send_all(async_generator<T>* source, channel_sender<T> to) {
 template <class T>
 void start_producers(group_state& group, std::vector<async_generator<T>>& sources,
                      channel_sender<T> to) {
-  using call = bound_call<task<> (*)(async_generator<T>*, channel_sender<T>), async_generator<T>*,
-                          channel_sender<T>>;
-  for (async_generator<T>& source : sources) {
-    const child<void> c =
-        run_child<void, call>(std::optional<call>(std::in_place, &send_all<T>, &source, to));
-    c.promise->start(group);
-  }
+  for (async_generator<T>& source : sources) make_child(&send_all<T>, &source, to).start(group);
 }
 
 template <class T>

@@ -116,4 +116,15 @@ private:
   std::exception_ptr exception_;
 };
 
+/// Moves what a coroutine left behind; what a move throws comes in its place.
+template <class T>
+void hand_over(outcome<T>& from, outcome<T>& to) noexcept {
+  if (from.failed()) return to.set_exception(from.exception());
+  try {
+    if constexpr (!std::is_void_v<T>) to.return_value(from.take());
+  } catch (...) {
+    to.set_exception(std::current_exception());
+  }
+}
+
 }  // namespace weft::detail

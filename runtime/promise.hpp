@@ -109,9 +109,6 @@ public:
     }
   }
 
-  /// True for the root frame that the library puts around a spawned function.
-  bool is_wrapper() const noexcept { return awaiter == nullptr && strand_->wrapped(); }
-
   /// Runs `child` on this coroutine's strand, and comes back when it has finished.
   std::coroutine_handle<> call(promise_base& child) noexcept {
     child.awaiter = this;

@@ -74,7 +74,10 @@ public:
   /// Its end is more than a leave() that does nothing.
   bool leaves_slowly() const noexcept { return at_end_ != 0; }
   /// Somebody else looks at its end. Before the first resume.
-  void look_at_end() noexcept { at_end_ = looked_at; }
+  void look_at_end() noexcept { at_end_ |= looked_at; }
+  /// It is a spawned task's, a child_base. Before the first resume.
+  void set_spawned() noexcept { at_end_ |= spawned; }
+  bool is_spawned() const noexcept { return (at_end_ & spawned) != 0; }
 
   /// Thread: the strand itself, and others while it waits.
   scheduler& home() const noexcept;
@@ -88,8 +91,6 @@ public:
   bool stop_requested() const noexcept;
   /// The same from the moment on in which a stop was requested that is still on its way here.
   bool stop_is_under_way() const noexcept;
-  bool wrapped() const noexcept { return wrapped_; }
-  void set_wrapped() noexcept { wrapped_ = true; }
   /// What reports call it while it does not wait: the function that was spawned.
   std::source_location name() const noexcept { return name_; }
   void set_name(std::source_location function) noexcept {
@@ -161,6 +162,7 @@ private:
   // What there is to do at its end.
   static constexpr std::uint8_t settled = 1;
   static constexpr std::uint8_t looked_at = 2;
+  static constexpr std::uint8_t spawned = 4;
 
   // Once it is settled.
   scheduler* home_;
@@ -179,7 +181,6 @@ private:
   // that one store makes zero.
   alignas(8) spin_lock lock_;
   atomic<bool> stopped_alone_{false};
-  bool wrapped_ = false;              // its root frame is the library's own
   bool linked_ = false;               // the strand itself
   bool has_stop_token_ = false;       // the strand itself
   std::uint8_t at_end_ = 0;           // the strand itself

@@ -110,23 +110,21 @@ public:
 
   /// Starts `fn(args...)`, which returns a task, as a child of this group.
   ///
-  /// Shape:    the function and its arguments are moved (or copied) into the child's frame and
+  /// Shape:    the function and its arguments are moved (or copied) into the child's record and
   ///           passed to fn as rvalues; std::ref passes a reference.
   /// Returns:  a handle to await the value with; it may be dropped, the child stays in the group.
   /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended. fn is called
   ///           when the child begins: what that throws is the child's failure.
   /// Thread:   any worker that runs the body or a child.
   /// Lifetime: what fn takes by reference outlives the group.
-  /// Cost:     two frames; the child is queued behind the ready tasks.
+  /// Cost:     a record, and a frame when the child begins; it is queued behind the ready tasks.
   template <class F, class... Args>
   auto spawn(F&& fn, Args&&... args) -> detail::handle_for<
       F, detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>> {
     using value = detail::task_value_t<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
-    using call = detail::bound_call<std::decay_t<F>, std::unwrap_ref_decay_t<Args>...>;
-    detail::child<value> c = detail::run_child<value, call>(
-        std::optional<call>(std::in_place, std::forward<F>(fn), std::forward<Args>(args)...));
-    join_handle<value> handle(*c.promise);
-    c.promise->start(state_);
+    detail::child<value>& c = detail::make_child(std::forward<F>(fn), std::forward<Args>(args)...);
+    join_handle<value> handle(c);
+    c.start(state_);
     return detail::handle_for<F, value>(std::move(handle));
   }
 

@@ -118,6 +118,18 @@ auto status_value_of() noexcept {
 template <class F>
 using status_value_t = typename decltype(status_value_of<F>())::type;
 
+/// The child's body: from here on the child is known by its name.
+struct named_body : ended_task {
+  using ended_task::ended_task;
+
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
+    strand_of(*promise).set_name(child->line);
+    std::coroutine_handle<> next = ended_task::await_suspend(h);
+    current_worker()->switch_task(*child);
+    return next;
+  }
+};
+
 /// The child: its function, and who hears of a failure.
 template <class T, class Call>
 task<> run_starting(Call call, task_status<T> status) {
@@ -130,8 +142,9 @@ task<> run_starting(Call call, task_status<T> status) {
     static_assert(std::is_same_v<decltype(body), task<>>,
                   "weft: the function of start returns a task<>: what it has to tell, it tells by "
                   "its task_status");
-    body_awaiter<void> awaited(body);
-    co_await awaited;
+    named_body running(task_access::promise(body));
+    co_await running;
+    task_access::finished(body).take();
   } catch (const cancelled&) {
     (void)status.try_fail(std::current_exception());
     throw;

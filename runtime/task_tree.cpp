@@ -137,8 +137,7 @@ std::size_t task_tree::place(promise_base& innermost) {
   }
   for (std::size_t i = unknown.size(); i-- > 0;) {
     promise_base& p = *unknown[i];
-    if (!p.is_wrapper() && !is_library(p.line))
-      parent = add_entry({.parent = parent, .line = p.line}, p.strand_);
+    if (!is_library(p.line)) parent = add_entry({.parent = parent, .line = p.line}, p.strand_);
     places_.emplace(&p, parent);
   }
   return parent;

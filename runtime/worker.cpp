@@ -2,6 +2,7 @@
 #include "weft/runtime/worker.hpp"
 
 #include "weft/runtime/assert.hpp"
+#include "weft/runtime/child.hpp"
 #include "weft/runtime/operation.hpp"
 #include "weft/runtime/promise.hpp"
 #include "weft/runtime/stop_token.hpp"
@@ -40,7 +41,7 @@ worker_binding::~worker_binding() {
   weft_this_worker = nullptr;
 }
 
-promise_base* worker::pop_fork() noexcept {
+promise_base* worker::begin_fork() noexcept {
   forked* const f = forks.pop(nullptr, [this] { home->notify_pushed(); });
   return f != nullptr ? &f->begin(*f, *this) : nullptr;
 }
@@ -55,7 +56,7 @@ void worker::resume(promise_base& p) noexcept {
     note_task(p);
   }
   p.handle().resume();
-  if (run_slot != nullptr || retired != nullptr) finish_resume();
+  if (run_slot != nullptr || ended != nullptr) finish_resume();
   if (observed) [[unlikely]]
     note_end();
 }
@@ -81,9 +82,20 @@ void worker::finish_resume() noexcept {
     hops = hops_first;
     std::exchange(run_slot, nullptr).resume();
   }
-  if (retired == nullptr) return;
-  share_ready();  // what dies with the frame may take long
-  std::exchange(retired, nullptr).destroy();
+  if (ended == nullptr) return;
+  share_ready();  // what dies with its frame may take long
+  std::exchange(ended, nullptr)->end();
+}
+
+promise_base* worker::begin_spawned(suspended& s) noexcept {
+  return static_cast<child_base&>(s).begin(*this);
+}
+
+std::coroutine_handle<> worker::end_spawned(strand& s) noexcept {
+  if (ended != nullptr) [[unlikely]]
+    ended->end();  // a posted function has resumed several coroutines
+  ended = &static_cast<child_base&>(s);
+  return std::noop_coroutine();
 }
 
 bool worker::look_at_clock() noexcept {
@@ -114,7 +126,7 @@ void worker::set_pace(std::int64_t stretch_took_ns) noexcept {
 void worker::note_task(const promise_base& next) noexcept {
   note_end();
   const promise_base* root = &next;
-  while (root->awaiter != nullptr && !root->awaiter->is_wrapper()) root = root->awaiter;
+  while (root->awaiter != nullptr) root = root->awaiter;
   span.name = root->line.function_name();
   span.file = next.line.file_name();
   span.line = next.line.line();

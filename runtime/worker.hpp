@@ -24,7 +24,9 @@ class trace_lane;
 
 namespace weft::detail {
 
+class child_base;
 class ring;
+class strand;
 struct worker;
 
 /// Who reports a task that goes on although everything it awaits is refused.
@@ -108,7 +110,7 @@ struct worker {
   }
 
   /// What is to be resumed of the newest fork that nobody took, or nullptr.
-  promise_base* pop_fork() noexcept;
+  promise_base* pop_fork() noexcept { return forks.hides() ? begin_fork() : nullptr; }
 
   /// One ready await is paid for. False when the budget is gone: the task has to yield.
   bool spend() noexcept {
@@ -138,12 +140,15 @@ struct worker {
     return look_at_clock();
   }
 
-  /// Destroys the frame of a coroutine that has ended, once nothing of it is on the stack.
-  void retire(std::coroutine_handle<> h) noexcept {
-    if (retired != nullptr) [[unlikely]]
-      retired.destroy();  // a posted function has resumed several coroutines
-    retired = h;
+  /// What is to be resumed of a node that was taken from a ready queue: null when that was a
+  /// spawned task that has ended as it began. Thread: owner, from its loop.
+  promise_base* begin(suspended& s) noexcept {
+    return s.promise != nullptr ? s.promise : begin_spawned(s);
   }
+
+  /// A spawned task has finished; its record follows once nothing of it is on the stack. Thread:
+  /// owner, as the task's last step.
+  std::coroutine_handle<> end_spawned(strand& s) noexcept;
 
   /// What is left to do after a coroutine was resumed here, by resume() or by somebody's handle.
   /// Thread: owner, with no coroutine on its stack.
@@ -186,7 +191,7 @@ struct worker {
 
   // Owner thread.
   std::coroutine_handle<> run_slot{};
-  std::coroutine_handle<> retired{};  // ended, to be destroyed once nothing of it is on the stack
+  child_base* ended = nullptr;  // its task has finished
   std::int64_t turn_ends_ns = INT64_MAX;
   std::int64_t clock_read_ns = 0;
   bool turn_is_over = false;
@@ -215,6 +220,8 @@ struct worker {
   parker<> parking;
 
 private:
+  [[gnu::noinline]] promise_base* begin_fork() noexcept;
+  promise_base* begin_spawned(suspended& s) noexcept;
   [[gnu::noinline]] std::coroutine_handle<> hop_over(std::coroutine_handle<> h) noexcept;
   [[gnu::noinline]] bool look_at_clock() noexcept;
   void set_pace(std::int64_t stretch_took_ns) noexcept;

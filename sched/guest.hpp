@@ -64,19 +64,27 @@ private:
 /// Runs a guest's task and keeps what became of it. The task's frame goes before the guest ends:
 /// what its parameters refer to need not outlive the run.
 template <class T>
-child<void> run_guest(task<T> main, outcome<T>& out) {
-  try {
-    task<T> body = std::move(main);
-    body_awaiter<T> awaited(body);
-    if constexpr (std::is_void_v<T>) {
-      co_await awaited;
-    } else {
-      T value = co_await awaited;
-      out.return_value(static_cast<T&&>(value));
-    }
-  } catch (...) {
-    out.set_exception(std::current_exception());
+class guest_child final : public child_base {
+public:
+  guest_child(task<T>&& main, outcome<T>& out) noexcept
+      : child_base(kind), main_(std::move(main)), out_(&out) {}
+
+private:
+  static promise_base* begin(child_base& c) noexcept {
+    return &task_access::promise(static_cast<guest_child&>(c).main_);
   }
-}
+  static const std::exception_ptr* end(child_base& c, bool) noexcept {
+    auto& self = static_cast<guest_child&>(c);
+    hand_over<T>(task_access::finished(self.main_), *self.out_);
+    task_access::drop(self.main_);
+    return nullptr;
+  }
+  static void destroy(child_base& c) noexcept { delete &static_cast<guest_child&>(c); }
+
+  static constexpr child_kind kind{&begin, &end, &destroy};
+
+  task<T> main_;
+  outcome<T>* out_;
+};
 
 }  // namespace weft::detail

@@ -56,11 +56,11 @@ task<T> on(scheduler& there, task<T> t) {
   detail::own_promise own;
   detail::promise_base& self = co_await own;
   detail::outcome<T> out;
-  detail::child<void> root = detail::run_guest<T>(std::move(t), out);
-  detail::away trip(there, *root.promise, self);
+  auto* const root = new detail::guest_child<T>(std::move(t), out);
+  detail::away trip(there, *root, self);
   const bool started = co_await trip;
   if (!started) {
-    root.promise->drop_owner();
+    root->drop_owner();
     detail::throw_from_away(self, nullptr);
   }
   if (out.failed()) detail::throw_from_away(self, out.exception());

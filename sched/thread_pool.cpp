@@ -33,10 +33,10 @@ struct thread_pool::seat {
   void run_ready() noexcept { detail::run_ready(worker, detail::resumes_per_turn); }
   /// A message that the worker has sent to itself, without a wake-up.
   bool must_look_again() const noexcept { return !worker.inbox.empty(); }
-  detail::promise_base* steal() noexcept { return pool.steal(*this); }
-  void run(detail::promise_base& p) noexcept {
+  detail::suspended* steal() noexcept { return pool.steal(*this); }
+  void run(detail::suspended& stolen) noexcept {
     wait.found();
-    worker.resume(p);
+    if (detail::promise_base* const p = worker.begin(stolen)) worker.resume(*p);
   }
   unsigned random() noexcept {
     random_state = random_state * 1'664'525 + 1'013'904'223;
@@ -55,6 +55,7 @@ struct thread_pool::seat {
   std::exception_ptr refused;  // why the ring could not be opened
   detail::patience wait;
   unsigned random_state = worker.index;
+  detail::suspended begun;   // what was forked elsewhere, and is to be run here
   unsigned last_victim = 0;  // looked at first: where there was work there may be more
   std::thread thread;
 };
@@ -298,7 +299,7 @@ bool thread_pool::waits_for_ever(const seat& self) noexcept {
 
 /// What the oldest fork of another worker resumes, else half of its woken tasks. After the one that
 /// had some last time the others are looked at from a random one on, so that thieves spread out.
-detail::promise_base* thread_pool::steal_shared(seat& thief) noexcept {
+detail::suspended* thread_pool::steal_shared(seat& thief) noexcept {
   auto& seats = parts_->seats;
   const auto count = static_cast<unsigned>(seats.size());
   const unsigned start = thief.random() % count;
@@ -308,14 +309,14 @@ detail::promise_base* thread_pool::steal_shared(seat& thief) noexcept {
     if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
     if (detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo)) {
       thief.last_victim = victim.worker.index;
-      return s->promise;
+      return s;
     }
   }
   return nullptr;
 }
 
 /// The same for what a worker has forked and not shared, since it has computed for long.
-detail::promise_base* thread_pool::steal_hidden(seat& thief) noexcept {
+detail::suspended* thread_pool::steal_hidden(seat& thief) noexcept {
   for (const auto& victim : parts_->seats) {
     if (victim.get() == &thief || !victim->worker.forks.hides()) continue;
     const auto fence = [this] { (void)parts_->heavy_fence(); };
@@ -325,9 +326,9 @@ detail::promise_base* thread_pool::steal_hidden(seat& thief) noexcept {
   return nullptr;
 }
 
-detail::promise_base* thread_pool::steal(seat& thief) noexcept {
+detail::suspended* thread_pool::steal(seat& thief) noexcept {
   for (int looks = 0; looks < patience; ++looks) {
-    if (detail::promise_base* const p = steal_shared(thief)) return p;
+    if (detail::suspended* const s = steal_shared(thief)) return s;
     // Who hides something shares it with the next thing that it forks or takes back.
     if (!somebody_hides(thief)) return nullptr;
     detail::wait_briefly(looks);
@@ -336,10 +337,11 @@ detail::promise_base* thread_pool::steal(seat& thief) noexcept {
 }
 
 /// The victim may not know yet that it has to share the next one.
-detail::promise_base* thread_pool::begin(seat& thief, seat& victim, detail::forked& f) noexcept {
+detail::suspended* thread_pool::begin(seat& thief, seat& victim, detail::forked& f) noexcept {
   thief.last_victim = victim.worker.index;
   parts_->thefts.note();
-  return &f.begin(f, thief.worker);
+  thief.begun.promise = &f.begin(f, thief.worker);
+  return &thief.begun;
 }
 
 bool thread_pool::somebody_hides(const seat& thief) const noexcept {

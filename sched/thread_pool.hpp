@@ -81,10 +81,10 @@ private:
   void open_seat(seat& s) noexcept;
   void wait_for_the_others() noexcept;
   void work(seat& self) noexcept;
-  detail::promise_base* steal(seat& thief) noexcept;
-  detail::promise_base* steal_shared(seat& thief) noexcept;
-  detail::promise_base* steal_hidden(seat& thief) noexcept;
-  detail::promise_base* begin(seat& thief, seat& victim, detail::forked& f) noexcept;
+  detail::suspended* steal(seat& thief) noexcept;
+  detail::suspended* steal_shared(seat& thief) noexcept;
+  detail::suspended* steal_hidden(seat& thief) noexcept;
+  detail::suspended* begin(seat& thief, seat& victim, detail::forked& f) noexcept;
   bool somebody_hides(const seat& thief) const noexcept;
   bool work_anywhere() const noexcept;
   bool waits_for_ever(const seat& self) noexcept;

@@ -64,7 +64,7 @@ public:
   main_task(scheduler& home, task<T>&& main) : main_task_base(home), main_(std::move(main)) {}
 
   void prepare() override {
-    main_task_base::prepare(*run_guest<T>(std::move(main_), outcome_).promise);
+    main_task_base::prepare(*new guest_child<T>(std::move(main_), outcome_));
   }
 
   T take() {

@@ -131,7 +131,7 @@ std::string stall_watch::stall_text(const seat& s) {
 
 std::string stall_watch::refusals_text(const worker& w, const promise_base& p) {
   const promise_base* root = &p;
-  while (root->awaiter != nullptr && !root->awaiter->is_wrapper()) root = root->awaiter;
+  while (root->awaiter != nullptr) root = root->awaiter;
   return fmt::format(
       "weft: on {}, {} goes on although its scope is stopped: {} awaits in a row were refused, the "
       "last one at {}:{}. Leave the loop when as_result gives errc::operation_canceled, or let "

@@ -36,14 +36,19 @@ void begin_turn(worker& w) noexcept {
 namespace {
 
 promise_base* next_woken(worker& w) noexcept {
-  suspended* s = nullptr;
-  if (!w.shared) {
-    s = w.fifo.take_unshared();
-  } else {
-    s = w.fifo.take();
-    if (w.fifo.untold()) w.home->notify_pushed();
+  promise_base* p = nullptr;
+  while (p == nullptr) {
+    suspended* s = nullptr;
+    if (!w.shared) {
+      s = w.fifo.take_unshared();
+    } else {
+      s = w.fifo.take();
+      if (w.fifo.untold()) w.home->notify_pushed();
+    }
+    if (s == nullptr) break;
+    p = w.begin(*s);
   }
-  return s != nullptr ? s->promise : nullptr;
+  return p;
 }
 
 }  // namespace

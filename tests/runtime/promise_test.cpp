@@ -36,9 +36,7 @@ struct place {
 std::vector<place> walk_from(const detail::promise_base* p) {
   std::vector<place> found;
   while (p != nullptr) {
-    if (!p->is_wrapper()) {
-      found.push_back({p->line.line(), p->line.function_name()});
-    }
+    found.push_back({p->line.line(), p->line.function_name()});
     p = p->awaiter != nullptr ? p->awaiter : p->strand_->parent();
   }
   return found;

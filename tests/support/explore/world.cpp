@@ -145,14 +145,18 @@ bool world::expire(worker_thread& own) {
 
 detail::promise_base* world::next(unsigned me) {
   detail::worker& w = *workers_[me]->record;
-  if (detail::suspended* const s = w.fifo.take()) return s->promise;
+  while (detail::suspended* const s = w.fifo.take())
+    if (detail::promise_base* const p = w.begin(*s)) return p;
   if (detail::promise_base* const p = w.pop_fork()) return p;
   for (unsigned i = 0; steals_ && i != workers_.size(); ++i) {
     detail::worker& victim = *workers_[i]->record;
     if (i == me) continue;
     if (victim.forks.hides())
       if (detail::forked* const f = victim.forks.steal()) return &f->begin(*f, w);
-    if (detail::suspended* const s = w.fifo.steal_from(victim.fifo)) return s->promise;
+    if (detail::suspended* const s = w.fifo.steal_from(victim.fifo)) {
+      detail::promise_base* const p = w.begin(*s);
+      return p != nullptr ? p : next(me);  // there may be more of it
+    }
   }
   return nullptr;
 }
