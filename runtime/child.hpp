@@ -54,10 +54,8 @@ class child_base : public strand, public suspended, private start_message, priva
 public:
   explicit child_base(const child_kind& kind) noexcept : kind_(&kind) {}
 
-  static void* operator new(std::size_t bytes) { return allocate_root_frame(bytes); }
-  static void operator delete(void* p, std::size_t bytes) noexcept {
-    deallocate_root_frame(p, bytes);
-  }
+  static void* operator new(std::size_t bytes) { return allocate_record(bytes); }
+  static void operator delete(void* p, std::size_t bytes) noexcept { deallocate_record(p, bytes); }
 
   /// For the handle that will keep it, too. Before it is started.
   void add_handle() noexcept { owners_.store(2, std::memory_order_relaxed); }  // relaxed: unknown

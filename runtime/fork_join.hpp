@@ -2,17 +2,23 @@
 #pragma once
 // How children are started and joined without a scheduler: what when_all and when_any stand on.
 //
-// A worker that runs a child, and what follows, is a line. The first line starts the first child at
-// once and forks the rest: all children that have not been started are one thing in the worker's
-// deque. When the line's child has ended it takes that back, starts the next child, and forks what
-// is left; nobody counts as long as there is one line. Whoever else takes the thing, a thief or the
-// worker's loop after a child began to wait, begins a line more. `lines_` and `next_` belong to
-// who holds the thing: it is handed over with it. A line whose child has ended and that cannot go
-// on is over. The line of the last child knows how many there were: each other one subtracts itself
-// from `over_`, that one adds them all, and who reaches zero resumes the parent.
+// Children that have not been started are forked as ranges: neighbours, as one thing in a worker's
+// deque, which is the record of the first of them. A worker that runs a child, and then those
+// behind it, is a line. The first line starts the first child and forks the rest; when its child
+// has ended it takes back what begins with the next one, starts that, and forks what is left. So
+// nobody counts as long as there is one line. Whoever else takes a range, a thief or the worker's
+// loop after a child began to wait, begins a line more. A long range that would be the oldest of a
+// deque, and so what others take, is halved: the further half is for them, and the line takes and
+// forks the nearer one without an atomic operation.
 //
-//   A1: a line subtracts itself, or adds them all (acq_rel) -> whoever reaches zero: the parent
-//       reads what all have written.
+// A line runs neighbours, from the child that it began with up to the one behind which something
+// was taken. Then it is over, and adds how many it has run to `ended_children_`; who adds the last
+// resumes the parent. A line that has run them all knows it by itself.
+//
+//   A1: a line adds its children (acq_rel) -> whoever adds the last: the parent reads what all
+//       have written.
+//   A2: who begins another line than the first sets `several_lines_`, and is on that line: a line
+//       that has come to the last child and reads false is the first, and was the only one.
 //
 // Where the worker's budget is gone, which is seen when its hops have run out, whoever goes on does
 // so from its loop, after others: so a task that only forks and joins does not keep its thread.
@@ -32,14 +38,16 @@
 namespace weft::detail {
 
 /// The children of one parent. Their records lie in an array, in the order in which they start.
-class fork_join : public forked {
+class fork_join {
 public:
-  /// The strand of a child; its node stands in for it where there is no memory to fork.
-  struct record : strand {
+  /// The strand of a child; as what is forked, this child and those behind it. Its node stands in
+  /// for it where there is no memory to fork.
+  struct record : strand, forked {
     void set(promise_base& child) noexcept { node.promise = &child; }
 
     suspended node{before_waiting()};
     fork_join* join;
+    record* range_end;  // while it is forked; null: all have ended, the parent goes on
   };
   /// The child's task has finished, and its strand with it; what was forked is still the join's.
   using ended_fn = void (*)(fork_join& join, record& child) noexcept;
@@ -52,24 +60,14 @@ public:
   [[gnu::always_inline]] std::coroutine_handle<>
   start(promise_base& parent, record* first, std::size_t count, ended_fn ended = nullptr) noexcept {
     worker& w = *current_worker();
-    begin = &fork_join::begin_line;
     parent_ = &parent;
-    next_ = first + 1;
+    first_ = first;
     end_ = first + count;
     ended_ = ended;
-    lines_ = 1;
     if (ended != nullptr)
       for (record* r = first; r != end_; ++r) r->look_at_end();
-    promise_base& child = enter(*first);
-    if (next_ != end_) {
-      const fork_push pushed = w.forks.push_quietly(this);
-      if (pushed != fork_push::done) [[unlikely]]
-        return fork_slowly(child, w, pushed);
-    }
-    if (!w.hops_quietly()) [[unlikely]]
-      return w.hop_to(child);
-    --w.hops;
-    return child.handle();
+    first->join = this;
+    return run(*first, end_, w);
   }
 
   /// What runs next when the task of `r` has finished, while hops are made in passing and the
@@ -77,61 +75,74 @@ public:
   [[gnu::always_inline]] static std::coroutine_handle<> child_finished(record& r,
                                                                        worker& w) noexcept {
     fork_join& join = *r.join;
-    if (&r + 1 == join.end_) {
-      if (join.lines_ != 1) [[unlikely]]
+    record& next = *(&r + 1);
+    if (&next == join.end_) {
+      if (join.several_lines_.load(std::memory_order_relaxed)) [[unlikely]]  // relaxed: A2
         return end_line(r, w);
-      --w.hops;
-      return join.parent_->handle();
+      return w.hop_in_passing(*join.parent_);
     }
-    if (!w.forks.pop_quietly(&join)) [[unlikely]]
+    if (!w.forks.pop_quietly(&next)) [[unlikely]]
       return child_finished_slowly(r, w);
-    promise_base& child = join.enter(*join.next_++);
-    if (join.next_ != join.end_) {
-      const fork_push pushed = w.forks.push_quietly(&join);
-      if (pushed != fork_push::done) [[unlikely]]
-        return join.fork_slowly(child, w, pushed);
-    }
-    --w.hops;
-    return child.handle();
+    return join.run(next, next.range_end, w);
   }
 
   /// The same for any strand whose root has finished, a spawned task's among them.
-  [[gnu::noinline]] static std::coroutine_handle<> strand_finished_slowly(strand& line,
+  [[gnu::noinline]] static std::coroutine_handle<> strand_finished_slowly(strand& s,
                                                                           worker& w) noexcept;
+
+  /// Whoever has taken what was forked: what is to be resumed.
+  static promise_base& begin_line(record& taken, worker& w) noexcept;
 
 protected:
   promise_base& parent() const noexcept { return *parent_; }
+  std::size_t index_of(const record& child) const noexcept {
+    return static_cast<std::size_t>(&child - first_);
+  }
 
 private:
   friend class strand;
 
+  /// Starts a child, and forks those behind it: what runs next.
+  [[gnu::always_inline]] std::coroutine_handle<> run(record& r, record* end, worker& w) noexcept {
+    promise_base& child = enter(r);
+    record* const rest = &r + 1;
+    if (rest != end) {
+      rest->join = this;
+      rest->range_end = end;
+      const fork_push pushed = w.forks.push_quietly(rest);
+      if (pushed != fork_push::done) [[unlikely]]
+        return fork_slowly(child, *rest, w, pushed);
+    }
+    if (!w.hops_quietly()) [[unlikely]]
+      return w.hop_to(child);
+    return w.hop_in_passing(child);
+  }
   promise_base& enter(record& r) noexcept {
     promise_base& child = *r.node.promise;
     r.enter(strand_of(*parent_).scope(), parent_);
-    r.join = this;
     child.strand_ = &r;
     return child;
   }
-  static promise_base& begin_line(forked& taken, worker& w) noexcept;
-  static promise_base& resume_parent(forked& taken, worker& w) noexcept;
   [[gnu::noinline]] static std::coroutine_handle<> child_finished_slowly(record& r,
                                                                          worker& w) noexcept;
   /// What is left of a fork, then on to the child.
-  [[gnu::noinline]] std::coroutine_handle<> fork_slowly(promise_base& child, worker& w,
-                                                        fork_push pushed) noexcept;
+  [[gnu::noinline]] static std::coroutine_handle<>
+  fork_slowly(promise_base& child, record& rest, worker& w, fork_push pushed) noexcept;
+  /// Forks what begins with `from`, none or more, in halves where much is to be shared.
+  void fork(record& from, record* end, worker& w) noexcept;
+  /// There is no memory to fork: each child from here on is ready, as a line of its own.
+  [[gnu::cold, gnu::noinline]] void ready_all(record& from, record* end, worker& w) noexcept;
   /// A line is over, or the parent goes on by way of the worker's loop: what runs next.
   [[gnu::noinline]] static std::coroutine_handle<> end_line(record& r, worker& w) noexcept;
-  /// There is no memory to fork: each child that is left is ready, as a line of its own.
-  [[gnu::cold, gnu::noinline]] void ready_all(worker& w) noexcept;
+  std::size_t line_length(const record& last) const noexcept;
 
   promise_base* parent_;
+  record* first_;
   record* end_;
   ended_fn ended_;
-  // Who holds what was forked; after the last child was started, its line.
-  plain<record*> next_;
-  plain<std::size_t> lines_;
   // Any thread.
-  atomic<std::ptrdiff_t> over_{0};
+  atomic<std::size_t> ended_children_{0};
+  atomic<bool> several_lines_{false};
 };
 
 inline std::coroutine_handle<> promise_base::finish() noexcept {

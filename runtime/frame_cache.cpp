@@ -117,14 +117,14 @@ void deallocate_frame_slowly(void* p, std::size_t bytes) noexcept {
   give_back(stack, p, bytes);
 }
 
-void* allocate_root_frame_slowly(std::size_t bytes) {
+void* allocate_record_slowly(std::size_t bytes) {
   if (in_heap(bytes)) return allocate_in_heap(bytes);
   frame_lists* const lists = weft_this_frame_source.lists;
   if (lists == &no_lists) return allocate_block_elsewhere(bytes);
   return static_cast<frame_cache*>(lists)->allocate_block(bytes);
 }
 
-void deallocate_root_frame_slowly(void* p, std::size_t bytes) noexcept {
+void deallocate_record_slowly(void* p, std::size_t bytes) noexcept {
   if (in_heap(bytes)) return deallocate_in_heap(p, bytes);
   frame_lists* const lists = weft_this_frame_source.lists;
   if (lists == &no_lists) return deallocate_block_elsewhere(p, bytes);

@@ -7,8 +7,8 @@
 // a stack: pages in which frames lie one above the other. Each call is then a few instructions,
 // inline, and the next frame lies where the last one ended. What ends out of order leaves a hole,
 // used again when the top comes down to it; what ends on another thread comes back through its page
-// (detail/frame_page.hpp). The pages of a stack are bounded; while they are full, and for frames
-// that are known to end in any order (`allocate_root_frame`), there is a list for each size class.
+// (detail/frame_page.hpp). The pages of a stack are bounded; while they are full, and for the
+// records of spawned tasks, which end in any order, there is a list for each size class.
 //
 // The lists get blocks from the store and give them back in batches of about 32 KiB. Each has an
 // open batch that it pushes to and pops from, and at most one full batch in reserve: so handing a
@@ -64,8 +64,8 @@ struct frame_source {
 
 [[gnu::noinline]] void* allocate_frame_slowly(std::size_t bytes);
 [[gnu::noinline]] void deallocate_frame_slowly(void* p, std::size_t bytes) noexcept;
-[[gnu::noinline]] void* allocate_root_frame_slowly(std::size_t bytes);
-[[gnu::noinline]] void deallocate_root_frame_slowly(void* p, std::size_t bytes) noexcept;
+[[gnu::noinline]] void* allocate_record_slowly(std::size_t bytes);
+[[gnu::noinline]] void deallocate_record_slowly(void* p, std::size_t bytes) noexcept;
 
 constexpr std::size_t frame_bytes(std::size_t bytes) noexcept {
   return (bytes + frame_alignment - 1) & ~(frame_alignment - 1);
@@ -95,25 +95,25 @@ constexpr std::size_t frame_class(std::size_t bytes) noexcept {
   here.top = address;
 }
 
-/// The same for frames that end in any order, as those of spawned tasks do.
-[[gnu::always_inline]] inline void* allocate_root_frame(std::size_t bytes) {
-  if (bytes > frame_cached_max) return allocate_root_frame_slowly(bytes);
+/// The same for what ends in any order, as spawned tasks do.
+[[gnu::always_inline]] inline void* allocate_record(std::size_t bytes) {
+  if (bytes > frame_cached_max) return allocate_record_slowly(bytes);
   frame_lists::list& list = this_frame_source().lists->classes[frame_class(bytes)];
   frame_block* const block = list.top;
   frame_block* const next = block->next;
   if (next == nullptr) [[unlikely]]
-    return allocate_root_frame_slowly(bytes);
+    return allocate_record_slowly(bytes);
   list.top = next;
   return block;
 }
 
-[[gnu::always_inline]] inline void deallocate_root_frame(void* p, std::size_t bytes) noexcept {
-  if (bytes > frame_cached_max) return deallocate_root_frame_slowly(p, bytes);
+[[gnu::always_inline]] inline void deallocate_record(void* p, std::size_t bytes) noexcept {
+  if (bytes > frame_cached_max) return deallocate_record_slowly(p, bytes);
   frame_lists::list& list = this_frame_source().lists->classes[frame_class(bytes)];
   frame_block* const top = list.top;
   const std::uint32_t depth = top->depth;
   if (depth >= list.blocks_max) [[unlikely]]
-    return deallocate_root_frame_slowly(p, bytes);
+    return deallocate_record_slowly(p, bytes);
   list.top = ::new (p) frame_block{top, depth + 1};
 }
 
@@ -142,8 +142,8 @@ public:
 private:
   friend void* allocate_frame_slowly(std::size_t bytes);
   friend void deallocate_frame_slowly(void* p, std::size_t bytes) noexcept;
-  friend void* allocate_root_frame_slowly(std::size_t bytes);
-  friend void deallocate_root_frame_slowly(void* p, std::size_t bytes) noexcept;
+  friend void* allocate_record_slowly(std::size_t bytes);
+  friend void deallocate_record_slowly(void* p, std::size_t bytes) noexcept;
   friend std::int64_t live_frame_bytes() noexcept;
 
   // The stack. `here` is the source of the calling thread, which this is bound to.

@@ -138,6 +138,11 @@ template <class Promise>
 inline constexpr bool has_usual_place =
     std::derived_from<Promise, promise_base> && alignof(Promise) <= 2 * sizeof(void*);
 
+inline std::coroutine_handle<> worker::hop_in_passing(promise_base& next) noexcept {
+  --hops;
+  return next.handle();
+}
+
 struct final_awaiter {
   bool await_ready() const noexcept { return false; }
   template <class Promise>

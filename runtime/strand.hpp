@@ -78,6 +78,10 @@ public:
   /// It is a spawned task's, a child_base. Before the first resume.
   void set_spawned() noexcept { at_end_ |= spawned; }
   bool is_spawned() const noexcept { return (at_end_ & spawned) != 0; }
+  /// It is the first of a line of fork_join, but for the first line of all. Before the first
+  /// resume.
+  void begin_line() noexcept { at_end_ |= line_begin; }
+  bool begins_line() const noexcept { return (at_end_ & line_begin) != 0; }
 
   /// Thread: the strand itself, and others while it waits.
   scheduler& home() const noexcept;
@@ -159,10 +163,11 @@ private:
   void forget_stop_records(const cancel_scope& s) noexcept;
   static void deliver_cancel(message& m, worker& w) noexcept;
 
-  // What there is to do at its end.
+  // What there is to do, or to know, at its end.
   static constexpr std::uint8_t settled = 1;
   static constexpr std::uint8_t looked_at = 2;
   static constexpr std::uint8_t spawned = 4;
+  static constexpr std::uint8_t line_begin = 8;
 
   // Once it is settled.
   scheduler* home_;

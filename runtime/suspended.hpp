@@ -22,10 +22,10 @@ struct suspended {
   promise_base* promise;  // the coroutine to resume
 };
 
-struct forked {
-  /// Takes the next coroutine to be resumed, and forks what is left. Thread: whoever took it from a
-  /// queue of forks, as `w`.
-  promise_base& (*begin)(forked& taken, worker& w) noexcept;
-};
+struct forked {};
+
+/// The next coroutine to be resumed, after what is left was forked again. Thread: whoever took it
+/// from a queue of forks, as `w`.
+promise_base& begin_forked(forked& taken, worker& w) noexcept;
 
 }  // namespace weft::detail

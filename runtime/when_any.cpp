@@ -5,7 +5,7 @@ namespace weft::detail {
 
 void first_of::child_ended(fork_join& join, record& child) noexcept {
   auto& all = static_cast<first_of&>(join);
-  const auto index = static_cast<std::size_t>(&child - all.first_);
+  const auto index = all.index_of(child);
   const std::exception_ptr* const failure = all.failures_[index](*child.node.promise);
   const bool only_stopped =
       failure != nullptr && all.scope_.stop_is_under_way() && is_cancelled(*failure);

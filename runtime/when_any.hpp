@@ -50,31 +50,27 @@ class first_of : public fork_join {
 public:
   static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
 
-  explicit first_of(promise_base& parent) noexcept
-      : parent_(parent), scope_(strand_of(parent).home()) {
+  explicit first_of(promise_base& parent) noexcept : scope_(strand_of(parent).home()) {
     strand_of(parent).open(scope_);
   }
 
-  std::coroutine_handle<> start_all(record* first, const failure_of* failures,
+  std::coroutine_handle<> start_all(promise_base& parent, record* first, const failure_of* failures,
                                     std::size_t count) noexcept {
-    first_ = first;
     failures_ = failures;
-    return start(parent_, first, count, &first_of::child_ended);
+    return start(parent, first, count, &first_of::child_ended);
   }
 
   joinable_scope& scope() noexcept { return scope_; }
   /// After the join: whose outcome counts, or `nobody` when all were stopped from outside.
   std::size_t close() noexcept {
-    strand_of(parent_).close(scope_);
+    strand_of(parent()).close(scope_);
     return winner_.load(std::memory_order_relaxed);  // relaxed: read after the join
   }
 
 private:
   static void child_ended(fork_join& join, record& child) noexcept;
 
-  promise_base& parent_;
   joinable_scope scope_;
-  record* first_ = nullptr;
   const failure_of* failures_ = nullptr;
   atomic<std::size_t> winner_{nobody};
 };
@@ -108,7 +104,7 @@ struct run_children : operation_tag {
 
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    return all->start_all(children->records.data(), children->failures.data(),
+    return all->start_all(*promise, children->records.data(), children->failures.data(),
                           children->records.size());
   }
   void await_resume() const noexcept {}

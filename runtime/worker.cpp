@@ -41,9 +41,13 @@ worker_binding::~worker_binding() {
   weft_this_worker = nullptr;
 }
 
+promise_base& begin_forked(forked& taken, worker& w) noexcept {
+  return fork_join::begin_line(static_cast<fork_join::record&>(taken), w);
+}
+
 promise_base* worker::begin_fork() noexcept {
   forked* const f = forks.pop(nullptr, [this] { home->notify_pushed(); });
-  return f != nullptr ? &f->begin(*f, *this) : nullptr;
+  return f != nullptr ? &begin_forked(*f, *this) : nullptr;
 }
 
 void worker::resume(promise_base& p) noexcept {

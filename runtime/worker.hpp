@@ -64,6 +64,8 @@ struct worker {
 
   /// Whether the next transfer of a fork-join may be made in passing: nobody has to hear of it.
   bool hops_quietly() const noexcept { return hops > hops_kept; }
+  /// After that.
+  std::coroutine_handle<> hop_in_passing(promise_base& next) noexcept;
 
   /// Queues a woken task behind the others. Publishes: `s` may be gone when this returns.
   void ready(suspended& s) noexcept {

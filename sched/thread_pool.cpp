@@ -340,7 +340,7 @@ detail::suspended* thread_pool::steal(seat& thief) noexcept {
 detail::suspended* thread_pool::begin(seat& thief, seat& victim, detail::forked& f) noexcept {
   thief.last_victim = victim.worker.index;
   parts_->thefts.note();
-  thief.begun.promise = &f.begin(f, thief.worker);
+  thief.begun.promise = &detail::begin_forked(f, thief.worker);
   return &thief.begun;
 }
 

@@ -33,9 +33,9 @@ extern "C" {
 }
 
 using weft::detail::allocate_frame;
-using weft::detail::allocate_root_frame;
+using weft::detail::allocate_record;
 using weft::detail::deallocate_frame;
-using weft::detail::deallocate_root_frame;
+using weft::detail::deallocate_record;
 using weft::detail::frame_cache;
 using weft::detail::frame_page_size;
 using weft::detail::frame_store;
@@ -92,11 +92,11 @@ bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 64 ==
 
 std::vector<void*> make_roots(std::size_t count, std::size_t bytes) {
   std::vector<void*> roots(count);
-  for (void*& root : roots) root = allocate_root_frame(bytes);
+  for (void*& root : roots) root = allocate_record(bytes);
   return roots;
 }
 void end_roots(const std::vector<void*>& roots, std::size_t bytes) {
-  for (void* root : roots) deallocate_root_frame(root, bytes);
+  for (void* root : roots) deallocate_record(root, bytes);
 }
 
 /// Frames on their way from one thread to others.
@@ -164,7 +164,7 @@ TEST_SUITE("runtime/frame_cache") {
       bool all_aligned = true;
       for (std::size_t bytes = 1; bytes < 9000; bytes += bytes < 200 ? 1 : 61) {
         frames.push_back(make(bytes));
-        roots.push_back({allocate_root_frame(bytes), bytes});
+        roots.push_back({allocate_record(bytes), bytes});
         std::memset(roots.back().memory, 0xAB, bytes);
         for (const frame& f : {frames.back(), roots.back()}) {
           all_aligned = all_aligned && aligned(f.memory);
@@ -175,7 +175,7 @@ TEST_SUITE("runtime/frame_cache") {
       CHECK(distinct.size() == 2 * frames.size());
       bool intact = true;
       for (const frame& f : frames) intact = end(f) && intact;
-      for (const frame& f : roots) deallocate_root_frame(f.memory, f.bytes);
+      for (const frame& f : roots) deallocate_record(f.memory, f.bytes);
       CHECK(intact);
     };
     all_sizes();  // without a worker
@@ -201,14 +201,14 @@ TEST_SUITE("runtime/frame_cache") {
     end(first);
     CHECK(worker.cache.live_bytes() == 0);
 
-    void* const root = allocate_root_frame(100);
-    void* const other = allocate_root_frame(100);
-    deallocate_root_frame(root, 100);
-    deallocate_root_frame(other, 100);
-    CHECK(allocate_root_frame(128) == other);  // the same class
-    CHECK(allocate_root_frame(65) == root);
-    deallocate_root_frame(root, 65);
-    deallocate_root_frame(other, 128);
+    void* const root = allocate_record(100);
+    void* const other = allocate_record(100);
+    deallocate_record(root, 100);
+    deallocate_record(other, 100);
+    CHECK(allocate_record(128) == other);  // the same class
+    CHECK(allocate_record(65) == root);
+    deallocate_record(root, 65);
+    deallocate_record(other, 128);
   }
 
   TEST_CASE("a hole is used again when what lies above it has ended" *
@@ -318,13 +318,13 @@ TEST_SUITE("runtime/frame_cache") {
       const frame first = make(200);
       const frame second = make(300);
       const frame large = make(5000);
-      void* const root = allocate_root_frame(400);
+      void* const root = allocate_record(400);
       frame outside{};
       std::thread([&] {
         CHECK(end(first));
         CHECK(end(second));
         CHECK(end(large));
-        deallocate_root_frame(root, 400);
+        deallocate_record(root, 400);
         outside = make(500);
       }).join();
       CHECK(live_frame_bytes() ==
@@ -486,11 +486,11 @@ TEST_SUITE("runtime/frame_cache") {
             doctest::skip(!with_address_sanitizer)) {
     const lone_worker worker;
     for (const bool root : {false, true}) {
-      void* const memory = root ? allocate_root_frame(500) : allocate_frame(500);
+      void* const memory = root ? allocate_record(500) : allocate_frame(500);
       CHECK(__asan_address_is_poisoned(memory) == 0);
       CHECK(__asan_address_is_poisoned(static_cast<char*>(memory) + 500) != 0);
       if (root)
-        deallocate_root_frame(memory, 500);
+        deallocate_record(memory, 500);
       else
         deallocate_frame(memory, 500);
       CHECK(__asan_address_is_poisoned(memory) != 0);

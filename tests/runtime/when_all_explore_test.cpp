@@ -33,7 +33,7 @@ struct state : world {
 
   weft::semaphore given{0};
   plain<int> before, joined;
-  std::array<plain<int>, 4> ended;  // one for each child
+  std::array<plain<int>, 12> ended;  // one for each child
 };
 
 template <class State = state>
@@ -91,6 +91,16 @@ actor join_three(state& st) {
   check_joined(st, 3);
 }
 
+// So many that what is forked is halved.
+actor join_many(state& st) {
+  st.before.write(1);
+  auto all = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return when_all(child(st, I)...);
+  }(std::make_index_sequence<12>{});
+  co_await std::move(all);
+  check_joined(st, 12);
+}
+
 task<> fork_again(state& st, std::size_t me) {
   auto both = when_all(child(st, me), child(st, me + 1));
   co_await std::move(both);
@@ -123,6 +133,11 @@ void two_children(scenario& s) {
 void three_children(scenario& s) {
   const auto st = thieves(s, 3);
   st->spawn(0, join_three(*st));
+}
+
+void many_children(scenario& s) {
+  const auto st = thieves(s, 2);
+  st->spawn(0, join_many(*st));
 }
 
 void without_budget(scenario& s) {
@@ -160,6 +175,7 @@ const std::vector<exploration>& joins() {
   static const std::vector<exploration> all{
       explored("when_all/two children", two_children, 4),
       explored("when_all/three children", three_children, 2),
+      explored("when_all/many children", many_children, 2),
       explored("when_all/without budget", without_budget, 3),
       explored("when_all/nested", nested, 2),
       explored("when_all/two wait", two_wait, 2),

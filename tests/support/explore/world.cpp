@@ -152,7 +152,7 @@ detail::promise_base* world::next(unsigned me) {
     detail::worker& victim = *workers_[i]->record;
     if (i == me) continue;
     if (victim.forks.hides())
-      if (detail::forked* const f = victim.forks.steal()) return &f->begin(*f, w);
+      if (detail::forked* const f = victim.forks.steal()) return &detail::begin_forked(*f, w);
     if (detail::suspended* const s = w.fifo.steal_from(victim.fifo)) {
       detail::promise_base* const p = w.begin(*s);
       return p != nullptr ? p : next(me);  // there may be more of it

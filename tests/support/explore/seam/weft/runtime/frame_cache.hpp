@@ -54,8 +54,8 @@ inline void* allocate_frame(std::size_t bytes) { return frame_cache::allocate(by
 inline void deallocate_frame(void* p, std::size_t bytes) noexcept {
   frame_cache::deallocate(p, bytes);
 }
-inline void* allocate_root_frame(std::size_t bytes) { return frame_cache::allocate(bytes); }
-inline void deallocate_root_frame(void* p, std::size_t bytes) noexcept {
+inline void* allocate_record(std::size_t bytes) { return frame_cache::allocate(bytes); }
+inline void deallocate_record(void* p, std::size_t bytes) noexcept {
   frame_cache::deallocate(p, bytes);
 }
 

@@ -34,7 +34,7 @@ public:
   }
   [[nodiscard]] fork_push push_quietly(T* what) noexcept {
     (void)push(what);
-    return fork_push::done;
+    return items_.size() == 1 ? fork_push::unshared : fork_push::done;
   }
   [[nodiscard]] bool share_oldest() noexcept { return false; }
   [[nodiscard]] bool pop_quietly(const T* expected) noexcept { return pop(expected) != nullptr; }
