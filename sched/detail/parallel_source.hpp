@@ -4,11 +4,14 @@
 // them into calls of a body, in a plain counted loop that a compiler can unroll and vectorise. It
 // knows neither tasks nor workers.
 
+#include "weft/runtime/atomics.hpp"
 #include "weft/sched/index_space.hpp"
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -61,6 +64,17 @@ struct iterator_source {
     using difference = std::iter_difference_t<It>;
     const It last = first + static_cast<difference>(end);
     for (It it = first + static_cast<difference>(begin); it != last; ++it) f(*it);
+  }
+  /// Asks for numbers that lie a page behind the `Length` from `k` on: by itself a processor asks
+  /// ahead only within a page. Behind the end of the range it asks in vain.
+  template <std::size_t Length>
+    requires(std::contiguous_iterator<It> && std::is_arithmetic_v<std::iter_value_t<It>>)
+  void fetch_ahead(std::size_t k) const noexcept {
+    // A number, since there may be no object there to point to.
+    const auto here = reinterpret_cast<std::uintptr_t>(
+        std::to_address(first + static_cast<std::iter_difference_t<It>>(k)));
+    for (std::size_t i = 0; i < Length * sizeof(std::iter_value_t<It>); i += cache_line_size)
+      __builtin_prefetch(reinterpret_cast<const void*>(here + 4096 + i));
   }
 };
 

@@ -109,6 +109,8 @@ template <class T, class Source, class Map, class Op>
       // The first unit of a leaf has lost its first element to `value`: it is not a whole one.
       for (; k != end && k % unit != 0; ++k) value = op(value, source.at(k, map));
       for (; end - k >= unit; k += unit) {
+        if constexpr (requires { source.template fetch_ahead<unit_max<T, Source>>(k); })
+          source.template fetch_ahead<unit_max<T, Source>>(k);
         T a = static_cast<T>(source.at(k, map));
         T b = static_cast<T>(source.at(k + 4, map));
         T c = static_cast<T>(source.at(k + 8, map));
