@@ -206,22 +206,17 @@ public:
       if (less_(*low, pivot)) {
         ++low;
         --left;
-      } else if (left == 1) {  // it belongs behind, or may: that ends a piece, and the range
-        --high;
-        std::swap(*low, *high);
-        --left;
-      } else if (less_(pivot, *(high - 1))) {
-        --high;
-        --left;
-      } else {
-        --high;
-        std::swap(*low, *high);
-        ++low;
-        left -= 2;
+        continue;
       }
-      p.low = static_cast<std::size_t>(low - this->first_);
-      p.high = static_cast<std::size_t>(high - this->first_);
+      for (; left > 1 && less_(pivot, *(high - 1)); --left) --high;
+      --high;
+      std::swap(*low, *high);
+      if (left == 1) break;  // nobody has looked at what is at `low` now
+      ++low;
+      left -= 2;
     }
+    p.low = static_cast<std::size_t>(low - this->first_);
+    p.high = static_cast<std::size_t>(high - this->first_);
   }
   static std::size_t middle(part& p, std::size_t begin, std::size_t end) noexcept {
     p.cut = p.low + (end - begin) / 2;
