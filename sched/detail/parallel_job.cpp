@@ -18,14 +18,12 @@ namespace {
 // A look at the clock takes some 30 ns.
 constexpr std::int64_t chunk_ns = 20'000;
 // Between two looks at the timers and the ring of a worker.
-constexpr std::int64_t look_ns = 200'000;
+constexpr std::uint64_t look_ns = 200'000;
 // A chunk that was interrupted, or whose body is faster the second time, says little.
 constexpr std::size_t growth_max = 8;
 
 // When this thread last asked. Of no consequence but time: whoever finds it old measures once more.
 [[gnu::tls_model("initial-exec")]] constinit thread_local std::uint64_t last_ticks = 0;
-// When this thread last collected timers and completions from within a job.
-[[gnu::tls_model("initial-exec")]] constinit thread_local std::int64_t last_look_ns = 0;
 
 std::int64_t clock_ns() noexcept {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
@@ -36,6 +34,14 @@ std::int64_t clock_ns() noexcept {
 bool somebody_waits(worker& w) noexcept {
   return !w.shared || !w.fifo.empty() || !w.inbox.empty() ||
          static_cast<thread_pool&>(*w.home).has_messages();
+}
+
+/// Whether the worker's last look at its timers and its ring was long ago.
+bool must_look(const worker& w, std::int64_t now_ns) noexcept {
+  // Unsigned: the clock of the worker's kernel may be another one than that of the chunks, and
+  // ahead of it.
+  const std::int64_t last_look_ns = w.turn_ends_ns - worker::turn_ns;
+  return static_cast<std::uint64_t>(now_ns - last_look_ns) > look_ns;
 }
 
 }  // namespace
@@ -86,8 +92,7 @@ bool parallel_job::must_give_way(pace& p, std::size_t done) noexcept {
   const std::int64_t now = p.chunk_done(done);
   // A turn of the worker may be made of many resumes, each of which works for a chunk: what has
   // come meanwhile is collected here.
-  if (now - last_look_ns > look_ns) {
-    last_look_ns = now;
+  if (must_look(w, now)) {
     begin_turn(w);
     w.ring->poll();
   }
