@@ -48,6 +48,22 @@ constexpr auto make_index_source(I begin, J end) noexcept {
                                         : 0};
 }
 
+template <class It>
+concept gives_numbers_in_a_row =
+    std::contiguous_iterator<It> && std::is_arithmetic_v<std::iter_value_t<It>>;
+
+/// Asks for the numbers that lie a page behind the `Length` from `from` on, if it is numbers: by
+/// itself a processor asks ahead only within a page. Behind the end of a range it asks in vain.
+template <std::size_t Length, bool ToWrite = false, class It>
+void fetch_ahead(const It& from) noexcept {
+  if constexpr (gives_numbers_in_a_row<It>) {
+    // A number, since there may be no object there to point to.
+    const auto there = reinterpret_cast<std::uintptr_t>(std::to_address(from)) + 4096;
+    for (std::size_t i = 0; i < Length * sizeof(std::iter_value_t<It>); i += cache_line_size)
+      __builtin_prefetch(reinterpret_cast<const void*>(there + i), ToWrite);
+  }
+}
+
 /// The elements from an iterator on: the body gets a reference.
 template <std::random_access_iterator It>
 struct iterator_source {
@@ -65,16 +81,10 @@ struct iterator_source {
     const It last = first + static_cast<difference>(end);
     for (It it = first + static_cast<difference>(begin); it != last; ++it) f(*it);
   }
-  /// Asks for numbers that lie a page behind the `Length` from `k` on: by itself a processor asks
-  /// ahead only within a page. Behind the end of the range it asks in vain.
   template <std::size_t Length>
-    requires(std::contiguous_iterator<It> && std::is_arithmetic_v<std::iter_value_t<It>>)
+    requires gives_numbers_in_a_row<It>
   void fetch_ahead(std::size_t k) const noexcept {
-    // A number, since there may be no object there to point to.
-    const auto here = reinterpret_cast<std::uintptr_t>(
-        std::to_address(first + static_cast<std::iter_difference_t<It>>(k)));
-    for (std::size_t i = 0; i < Length * sizeof(std::iter_value_t<It>); i += cache_line_size)
-      __builtin_prefetch(reinterpret_cast<const void*>(here + 4096 + i));
+    detail::fetch_ahead<Length>(first + static_cast<std::iter_difference_t<It>>(k));
   }
 };
 

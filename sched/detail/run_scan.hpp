@@ -42,10 +42,13 @@ public:
   static void join(part&, part&) noexcept {}
 
 private:
+  /// Between two looks ahead in memory.
+  static constexpr std::size_t stretch = 16;
+
   [[gnu::noinline]] static void write(In in, Out out, const Op& op, T& total, std::size_t begin,
                                       std::size_t end) {
     T sum = std::move(total);
-    for (std::size_t k = begin; k != end; ++k) {
+    const auto add = [&](std::size_t k) {
       if constexpr (Inclusive) {
         sum = op(std::move(sum), element(in, k));
         element(out, k) = sum;
@@ -54,14 +57,26 @@ private:
         element(out, k) = std::move(sum);
         sum = std::move(next);
       }
+    };
+    std::size_t k = begin;
+    for (; end - k >= stretch; k += stretch) {
+      fetch_ahead<stretch>(in + static_cast<std::iter_difference_t<In>>(k));
+      fetch_ahead<stretch, true>(out + static_cast<std::iter_difference_t<Out>>(k));
+      for (std::size_t i = 0; i != stretch; ++i) add(k + i);
     }
+    for (; k != end; ++k) add(k);
     total = std::move(sum);
   }
   [[gnu::noinline]] static void add_up(In in, const Op& op, std::optional<T>& total,
                                        std::size_t begin, std::size_t end) {
     T sum = total ? static_cast<T>(op(*std::move(total), element(in, begin)))
                   : static_cast<T>(element(in, begin));
-    for (std::size_t k = begin + 1; k != end; ++k) sum = op(std::move(sum), element(in, k));
+    std::size_t k = begin + 1;
+    for (; end - k >= stretch; k += stretch) {
+      fetch_ahead<stretch>(in + static_cast<std::iter_difference_t<In>>(k));
+      for (std::size_t i = 0; i != stretch; ++i) sum = op(std::move(sum), element(in, k + i));
+    }
+    for (; k != end; ++k) sum = op(std::move(sum), element(in, k));
     total = std::move(sum);
   }
 
