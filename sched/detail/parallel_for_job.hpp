@@ -18,6 +18,23 @@ namespace weft::detail {
 template <class Source, class Body>
 inline constexpr bool is_awaited_body = is_task<std::remove_cvref_t<call_result_t<Source, Body>>>;
 
+/// Visits a piece of a source; of a long one it asks for the memory ahead. What a short one uses
+/// is in a cache, or not worth the trouble.
+template <class Source, class Body>
+[[gnu::always_inline]] inline void visit_looking_ahead(const Source& source, std::size_t begin,
+                                                       std::size_t end, const Body& body) {
+  constexpr std::size_t stretch = 64;
+  if constexpr (requires { source.template fetch_ahead<stretch>(begin); }) {
+    if (end - begin >= 64 * stretch) {
+      for (; end - begin >= stretch; begin += stretch) {
+        source.template fetch_ahead<stretch>(begin);
+        source.visit(begin, begin + stretch, body);
+      }
+    }
+  }
+  source.visit(begin, end, body);
+}
+
 /// Calls a body for a piece of a source: by itself, so that it is one plain loop to the optimiser
 /// whoever calls it. A small body is copied, so that nothing that it writes can be part of it.
 template <class Source, class Body>
@@ -26,9 +43,9 @@ template <class Source, class Body>
   const Source here = source;
   if constexpr (std::is_trivially_copyable_v<Body> && sizeof(Body) <= 64) {
     const Body own = body;
-    here.visit(begin, end, own);
+    visit_looking_ahead(here, begin, end, own);
   } else {
-    here.visit(begin, end, body);
+    visit_looking_ahead(here, begin, end, body);
   }
 }
 

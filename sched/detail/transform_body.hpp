@@ -50,6 +50,10 @@ struct read_one {
   decltype(auto) operator()(std::size_t k, const F& f) const {
     return f(element(in, k));
   }
+  template <std::size_t Length>
+  void fetch_ahead(std::size_t k) const noexcept {
+    detail::fetch_ahead<Length>(in + static_cast<std::iter_difference_t<In>>(k));
+  }
 };
 template <class In, class Second>
 struct read_two {
@@ -58,6 +62,24 @@ struct read_two {
   template <class F>
   decltype(auto) operator()(std::size_t k, const F& f) const {
     return f(element(in, k), element(second, k));
+  }
+  template <std::size_t Length>
+  void fetch_ahead(std::size_t k) const noexcept {
+    detail::fetch_ahead<Length>(in + static_cast<std::iter_difference_t<In>>(k));
+    detail::fetch_ahead<Length>(second + static_cast<std::iter_difference_t<Second>>(k));
+  }
+};
+
+/// The positions, of which it is known what is read and written there.
+template <class Out, class Read>
+struct transform_source : index_source<std::size_t> {
+  Out out;
+  Read read;
+
+  template <std::size_t Length>
+  void fetch_ahead(std::size_t k) const noexcept {
+    read.template fetch_ahead<Length>(k);
+    detail::fetch_ahead<Length, true>(out + static_cast<std::iter_difference_t<Out>>(k));
   }
 };
 
@@ -72,9 +94,10 @@ auto make_transform_of(std::size_t count, F&& f, Out out, Read read,
       "weft: the function of a parallel_transform is called by several threads at a "
       "time, as a const object (no mutable lambda), with one element of each range");
   using body = transform_body<std::decay_t<F>, Out, Read>;
-  using job = for_job<index_source<std::size_t>, body>;
+  using source = transform_source<Out, Read>;
+  using job = for_job<source, body>;
   return parallel_operation<job>(
-      job(index_source<std::size_t>{0, count}, body{std::forward<F>(f), out, read}, options));
+      job(source{{0, count}, out, read}, body{std::forward<F>(f), out, read}, options));
 }
 
 template <class It, class Out, class F>
