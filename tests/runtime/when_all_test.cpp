@@ -330,6 +330,52 @@ TEST_SUITE("runtime/when_all") {
     });
   }
 
+  TEST_CASE("a range whose tasks are stopped half-way: all unwind, and no value is lost or left") {
+    on_both([](const run_options& options) {
+      constexpr int many = 16;
+      std::atomic<int> made = 0;
+      std::atomic<int> stopped = 0;
+      auto half = [&]() -> task<> {
+        event never;
+        auto child = [&](counted luggage, task_group& g) -> task<counted> {
+          if (luggage.number % 2 == 0) {
+            co_await yield();
+            if (++made == many / 2) g.cancel();  // the other half waits
+            co_return luggage;
+          }
+          try {
+            co_await never.wait();
+          } catch (const cancelled&) {
+            ++stopped;
+            throw;
+          }
+          co_return luggage;
+        };
+        auto in_small_range = [&](task_group& g) -> task<> {
+          small_range<task<counted>, many> tasks;
+          for (int i = 0; i < many; ++i) tasks.push_back(child(counted(i), g));
+          co_await when_all(std::move(tasks));
+        };
+        co_await with_task_group(in_small_range);
+        CHECK(made == many / 2);
+        CHECK(stopped == many / 2);
+        CHECK(counted::alive() == 0);
+        auto in_vector = [&](task_group& g) -> task<> {
+          std::vector<task<counted>> tasks;
+          for (int i = 0; i < many; ++i) tasks.push_back(child(counted(i), g));
+          co_await when_all(std::move(tasks));
+        };
+        made = 0;
+        co_await with_task_group(in_vector);
+        CHECK(made == many / 2);
+        CHECK(stopped == many);
+        CHECK(counted::alive() == 0);
+      };
+      run(options, half());
+      CHECK(counted::alive() == 0);
+    });
+  }
+
   TEST_CASE("an argument's failure wins over the cancels of the arguments before it") {
     on_both([](const run_options& options) {
       CHECK_THROWS_WITH_AS(run(options,
