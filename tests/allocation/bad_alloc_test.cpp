@@ -8,6 +8,7 @@
 #include "weft/io/kernel/kernel.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/event.hpp"
+#include "weft/runtime/frame_store.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/yield.hpp"
@@ -52,6 +53,32 @@ task<> leaf(std::atomic<int>& all) {
 task<> forks(int n, std::atomic<int>& all) {
   if (n > 0) co_await when_all(forks(n - 1, all), leaf(all));
 }
+
+/// A recursion of several megabytes.
+task<int> depth(int levels) {
+  std::array<int, 100> kept{};
+  kept.fill(1);
+  if (levels == 0) co_return 0;
+  const int below = co_await depth(levels - 1);
+  co_return below + kept[static_cast<std::size_t>(below) % kept.size()];
+}
+
+/// Holds the pages that frames could be put into without an allocation.
+class every_unused_page {
+public:
+  every_unused_page() {
+    while (store_.unused_bytes() != 0) pages_.push_back(store_.take_page());
+  }
+  ~every_unused_page() {
+    for (detail::frame_page* const page : pages_) store_.give_page(*page);
+  }
+  every_unused_page(const every_unused_page&) = delete;
+  every_unused_page& operator=(const every_unused_page&) = delete;
+
+private:
+  detail::frame_store& store_ = detail::frame_store::instance();
+  std::vector<detail::frame_page*> pages_;
+};
 
 /// Calls `make()` with the first allocation failing, the second, ... until none does. Says how
 /// often it failed; each time with bad_alloc.
@@ -208,6 +235,42 @@ TEST_SUITE("allocation/bad_alloc" * doctest::skip(!tests::allocations_are_counte
       }
       // On a pool thieves keep the deque from being full.
       if (options.workers == 1) CHECK(without_room >= 1);
+    });
+  }
+
+  TEST_CASE("a page of frames that there is no memory for: frames lie elsewhere, or bad_alloc") {
+    on_both([](const run_options& options) {
+      constexpr int levels = 8000;
+      int failures = 0;
+      auto descend = [&](int nth) -> task<bool> {
+        const every_unused_page held;
+        int reached = 0;
+        bool thrown = false;
+        bool hit = false;
+        {
+          const failing_new no_luck(nth, tests::whose::every_thread);
+          try {
+            reached = co_await depth(levels);
+          } catch (const std::bad_alloc&) {
+            thrown = true;
+          }
+          hit = no_luck.failed();
+        }
+        CHECK(thrown != (reached == levels));
+        if (thrown) CHECK(hit);
+        co_return hit;
+      };
+      auto main = [&]() -> task<> {
+        for (int nth = 1; nth <= 32; ++nth) {
+          const bool hit = co_await descend(nth);
+          if (!hit) break;
+          ++failures;
+          const int reached = co_await depth(levels);  // with memory again
+          CHECK(reached == levels);
+        }
+      };
+      run(options, main());
+      CHECK(failures >= 3);
     });
   }
 
