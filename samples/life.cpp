@@ -52,17 +52,23 @@ weft::task<> step(const board& from, board& to) {
   co_await weft::parallel_for(weft::index_space(from.height, from.width), next);
 }
 
-weft::task<board> play(board now, int generations) {
+struct outcome {
+  board last;
+  long alive;
+  std::chrono::nanoseconds time;  // of the generations
+};
+
+weft::task<outcome> play(board now, int generations) {
+  const auto start = std::chrono::steady_clock::now();
   board next = now;
   for (int i = 0; i < generations; ++i) {
     co_await step(now, next);
     std::swap(now, next);
   }
-  co_return now;
-}
-
-weft::task<long> count(const board& b) {
-  co_return co_await weft::parallel_reduce(b.cells, 0L, std::plus<>());
+  const auto time = std::chrono::steady_clock::now() - start;
+  const long alive = co_await weft::parallel_reduce(now.cells, 0L, std::plus<>());
+  outcome end{std::move(now), alive, time};
+  co_return end;
 }
 
 board random_board(std::pair<int, int> size, unsigned seed) {
@@ -98,13 +104,11 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   try {
-    const auto start = std::chrono::steady_clock::now();
-    const board last = weft::run(options, play(random_board(size, seed), generations));
-    const auto time = std::chrono::steady_clock::now() - start;
-    const long alive = weft::run(options, count(last));
-    sample::write_png(path, drawn(last));
+    const outcome end = weft::run(options, play(random_board(size, seed), generations));
+    sample::write_png(path, drawn(end.last));
     std::printf("%s: %d x %d cells, %ld alive after %d generations, computed in %s\n", path.c_str(),
-                size.first, size.second, alive, generations, sample::time_text(time).c_str());
+                size.first, size.second, end.alive, generations,
+                sample::time_text(end.time).c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "life: %s\n", e.what());
     return 1;
