@@ -29,8 +29,8 @@ template <std::input_or_output_iterator It, std::sentinel_for<It> End, class Bod
 template <class Range, class Body>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_for_each(Range&& range, Body&& body, parallel_options options = {}) {
-  return detail::make_parallel_for(detail::make_range_source(std::forward<Range>(range)),
-                                   std::forward<Body>(body), options);
+  return weft::parallel_for_each(std::begin(range), std::end(range), std::forward<Body>(body),
+                                 options);
 }
 
 }  // namespace weft

@@ -62,8 +62,8 @@ template <class Range, class T, class Map, detail::combines_values Op>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_reduce(Range&& range, T init, Map&& map, Op&& op,
                                    parallel_options options = {}) {
-  return detail::make_reduce(detail::make_range_source(std::forward<Range>(range)), std::move(init),
-                             std::forward<Map>(map), std::forward<Op>(op), options);
+  return weft::parallel_reduce(std::begin(range), std::end(range), std::move(init),
+                               std::forward<Map>(map), std::forward<Op>(op), options);
 }
 
 /// Without map: the elements themselves.
@@ -71,16 +71,16 @@ template <std::input_or_output_iterator It, std::sentinel_for<It> End, class T,
           detail::combines_values Op>
 [[nodiscard]] auto parallel_reduce(It first, End last, T init, Op&& op,
                                    parallel_options options = {}) {
-  return detail::make_reduce(detail::make_iterator_source(first, last), std::move(init),
-                             detail::as_it_is(), std::forward<Op>(op), options);
+  return weft::parallel_reduce(first, last, std::move(init), detail::as_it_is(),
+                               std::forward<Op>(op), options);
 }
 
 /// The same for a range.
 template <class Range, class T, detail::combines_values Op>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_reduce(Range&& range, T init, Op&& op, parallel_options options = {}) {
-  return detail::make_reduce(detail::make_range_source(std::forward<Range>(range)), std::move(init),
-                             detail::as_it_is(), std::forward<Op>(op), options);
+  return weft::parallel_reduce(std::begin(range), std::end(range), std::move(init),
+                               std::forward<Op>(op), options);
 }
 
 }  // namespace weft

@@ -48,8 +48,8 @@ template <class Range, std::random_access_iterator Out, class T, class Op>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_inclusive_scan(Range&& range, Out out, T init, Op&& op,
                                            parallel_options options = {}) {
-  return detail::make_scan<true>(detail::make_range_source(std::forward<Range>(range)), out,
-                                 std::move(init), std::forward<Op>(op), options);
+  return weft::parallel_inclusive_scan(std::begin(range), std::end(range), out, std::move(init),
+                                       std::forward<Op>(op), options);
 }
 
 /// The same for a range: a named one, or a view by value.
@@ -57,8 +57,8 @@ template <class Range, std::random_access_iterator Out, class T, class Op>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_exclusive_scan(Range&& range, Out out, T init, Op&& op,
                                            parallel_options options = {}) {
-  return detail::make_scan<false>(detail::make_range_source(std::forward<Range>(range)), out,
-                                  std::move(init), std::forward<Op>(op), options);
+  return weft::parallel_exclusive_scan(std::begin(range), std::end(range), out, std::move(init),
+                                       std::forward<Op>(op), options);
 }
 
 }  // namespace weft

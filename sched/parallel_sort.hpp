@@ -38,8 +38,7 @@ template <std::input_or_output_iterator It, std::sentinel_for<It> End,
 template <class Range, class Less = detail::ascending>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_sort(Range&& range, Less&& less = {}) {
-  return detail::make_sort<false>(detail::make_range_source(std::forward<Range>(range)),
-                                  std::forward<Less>(less));
+  return weft::parallel_sort(std::begin(range), std::end(range), std::forward<Less>(less));
 }
 
 /// Sorts [first, last), and keeps the order of elements that are equal. Otherwise as parallel_sort.
@@ -56,8 +55,7 @@ template <std::input_or_output_iterator It, std::sentinel_for<It> End,
 template <class Range, class Less = detail::ascending>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_stable_sort(Range&& range, Less&& less = {}) {
-  return detail::make_sort<true>(detail::make_range_source(std::forward<Range>(range)),
-                                 std::forward<Less>(less));
+  return weft::parallel_stable_sort(std::begin(range), std::end(range), std::forward<Less>(less));
 }
 
 }  // namespace weft

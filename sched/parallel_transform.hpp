@@ -33,8 +33,8 @@ template <class Range, std::random_access_iterator Out, class F>
   requires detail::has_begin_end<Range>
 [[nodiscard]] auto parallel_transform(Range&& range, Out out, F&& f,
                                       parallel_options options = {}) {
-  return detail::make_transform(detail::make_range_source(std::forward<Range>(range)), out,
-                                std::forward<F>(f), options);
+  return weft::parallel_transform(std::begin(range), std::end(range), out, std::forward<F>(f),
+                                  options);
 }
 
 /// `out[i] = f(a[i], b[i])`: the second range is as long as the first, at least.

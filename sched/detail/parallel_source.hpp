@@ -157,9 +157,4 @@ concept has_begin_end = requires(R& r) {
   std::end(r);
 };
 
-template <class R>
-constexpr auto make_range_source(R&& range) {
-  return make_iterator_source(std::begin(range), std::end(range));
-}
-
 }  // namespace weft::detail
