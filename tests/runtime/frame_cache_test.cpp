@@ -2,6 +2,7 @@
 #include "weft/runtime/frame_cache.hpp"
 
 #include "support/long_tests.hpp"
+#include "support/sanitizers.hpp"
 #include "weft/runtime/spin_lock.hpp"
 
 #include <doctest/doctest.h>
@@ -27,11 +28,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern "C" {
-[[gnu::weak]] int __asan_address_is_poisoned(const volatile void* address) noexcept;
-[[gnu::weak]] void __tsan_acquire(void* address) noexcept;
-}
-
 using weft::detail::allocate_frame;
 using weft::detail::allocate_record;
 using weft::detail::deallocate_frame;
@@ -41,12 +37,10 @@ using weft::detail::frame_page_size;
 using weft::detail::frame_store;
 using weft::detail::live_frame_bytes;
 using weft::detail::spin_lock;
+using weft::tests::with_address_sanitizer;
+using weft::tests::with_thread_sanitizer;
 
 namespace {
-
-// Each frame is an allocation of its own then.
-const bool with_address_sanitizer = __asan_address_is_poisoned != nullptr;
-const bool with_thread_sanitizer = __tsan_acquire != nullptr;
 
 constexpr std::size_t batch_bytes = weft::detail::frame_batch_bytes;
 constexpr std::size_t stack_bytes_max = frame_cache::stack_pages_max * frame_page_size;

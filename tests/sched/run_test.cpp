@@ -5,6 +5,7 @@
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
 #include "support/long_tests.hpp"
+#include "support/sanitizers.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
@@ -41,14 +42,9 @@ namespace {
 
 task<int> number(int n) { co_return n; }
 
-// UBSan's check of virtual calls needs a descriptor, and takes their lack for a bad pointer.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
+// UBSan, which runs with it, takes the lack of a descriptor for its check of virtual calls for a
+// bad pointer.
+const bool sanitized = tests::with_address_sanitizer;
 
 /// Makes io_uring_setup fail from here on, as a container's seccomp profile does.
 bool forbid_io_uring(int error) noexcept {
