@@ -81,7 +81,7 @@ void group_link::request_stop() noexcept {
 }
 
 void child_base::start(group_state& group) noexcept {
-  WEFT_ASSERT(group.try_hold_for_child(),
+  WEFT_ASSERT(group.hold_for_child(),
               "spawn on a task group that has ended: spawn from its body or its children");
   group_ = &group;
   enter(group, group.opener());

@@ -85,11 +85,11 @@ public:
   /// Thread: any, while the caller holds the scope.
   void failed(const std::exception_ptr& e) noexcept;
 
-  /// The group outlives one child more; false when it has ended. On a loop, where children come and
-  /// go on one thread, they are one hold together.
-  [[nodiscard]] bool try_hold_for_child() noexcept {
-    if (shared()) return try_hold();
-    if (children_ == 0 && !try_hold()) return false;
+  /// The group outlives one child more; false, and then the program ends, when it has ended. On a
+  /// loop, where children come and go on one thread, they are one hold together.
+  [[nodiscard]] bool hold_for_child() noexcept {
+    if (shared()) return hold();
+    if (children_ == 0 && !hold()) return false;
     ++children_;
     return true;
   }

@@ -60,6 +60,10 @@ public:
   /// One more that the scope must outlive. False when it is already empty: nothing can join it
   /// then.
   [[nodiscard]] bool try_hold() noexcept;
+  /// The same where false is a misuse that ends the program: in one step, however many do it.
+  [[nodiscard]] bool hold() noexcept {
+    return holds_.fetch_add(1, std::memory_order_acq_rel) != 0;  // sync: O3, as in try_hold()
+  }
   /// True when the opener's hold was the only one: the scope is empty now, and on_empty isn't
   /// called.
   [[nodiscard]] bool try_close() noexcept {
