@@ -5,13 +5,12 @@
 // wait. It closes when close() is called or the last sender goes; receivers then drain what is
 // left.
 
-#include "weft/runtime/waiter_list.hpp"
+#include "weft/runtime/channel_state.hpp"
 
 #include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -21,21 +20,20 @@ namespace weft {
 namespace detail {
 
 template <class T>
-class channel_state;
-
-template <class T>
 class channel_receive
-    : public awaitable_operation<channel_receive<T>, std::optional<T>, listed_waiter> {
+    : public awaitable_operation<channel_receive<T>, std::optional<T>, channel_receiver_waiter<T>> {
 public:
   static constexpr const char* name = "channel_receiver::receive";
 
   explicit channel_receive(channel_state<T>& c) noexcept : channel_(&c) {}
 
-  bool try_now(worker&) noexcept { return channel_->try_receive(value_, nullptr); }
-  bool start(worker&) noexcept { return !channel_->try_receive(value_, this); }
+  bool try_now(worker&) noexcept {
+    return !channel_->seems_empty() && channel_->try_receive(this->value, nullptr);
+  }
+  bool start(worker&) noexcept { return !channel_->try_receive(this->value, this); }
   static bool withdraw(operation& op, worker&) noexcept {
     auto& self = static_cast<channel_receive&>(op);
-    self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
+    self.withdrawn_ = self.channel_->withdraw_receiver(self);
     return self.withdrawn_;
   }
   void describe(wait_note& note) const noexcept {
@@ -44,29 +42,18 @@ public:
   }
   result<std::optional<T>> finish() noexcept {
     if (withdrawn_) return failure{cancelled_code()};
-    return result<std::optional<T>>(std::move(value_));
+    return result<std::optional<T>>(std::move(this->value));
   }
-
-  std::optional<T> value_;  // put here by the sender
 
 private:
   channel_state<T>* channel_;
   plain<bool> withdrawn_ = false;
 };
 
-enum class send_state : unsigned char { unsent, sent, closed };
-
 /// `Held` is T& for an rvalue of the caller's, which stays untouched unless it is sent, else a
 /// copy.
 template <class T, class Held>
 class channel_send;
-
-template <class T>
-struct channel_sender_waiter : listed_waiter {
-  using listed_waiter::listed_waiter;
-  plain<T*> value = nullptr;
-  plain<send_state> state = send_state::unsent;
-};
 
 template <class T, class Held>
 class channel_send
@@ -78,6 +65,7 @@ public:
 
   bool try_now(worker&) noexcept {
     this->value = std::addressof(held_);
+    if (channel_->seems_full()) return false;
     this->state = channel_->try_send(*this->value, nullptr);
     return this->state != send_state::unsent;
   }
@@ -89,7 +77,7 @@ public:
   }
   static bool withdraw(operation& op, worker&) noexcept {
     auto& self = static_cast<channel_send&>(op);
-    self.withdrawn_ = withdraw_waiter(self, self.channel_->lock);
+    self.withdrawn_ = self.channel_->withdraw_sender(self);
     return self.withdrawn_;
   }
   void describe(wait_note& note) const noexcept { channel_->describe(note); }
@@ -104,134 +92,6 @@ private:
   channel_state<T>* channel_;
   Held held_;
   plain<bool> withdrawn_ = false;
-};
-
-/// What both ends share. Guarded by the lock: all that is not fixed before it is used.
-template <class T>
-class channel_state {
-public:
-  explicit channel_state(std::size_t n)
-      : slots_(n == 0 ? nullptr : std::make_unique_for_overwrite<slot[]>(n)), capacity_(n) {}
-  ~channel_state() {
-    for (; count_ != 0; --count_) std::destroy_at(take_slot());
-  }
-
-  /// Receives into `into` (left empty when the channel is closed and drained); false when there is
-  /// nothing yet, `self` is queued then.
-  bool try_receive(std::optional<T>& into, channel_receive<T>* self) noexcept {
-    lock.lock();
-    if (count_ != 0) {
-      T* const oldest = take_slot();
-      into.emplace(std::move(*oldest));
-      std::destroy_at(oldest);
-      --count_;
-      listed_waiter* const sender = senders_.take();
-      if (sender != nullptr) put(*accept(*sender));
-      lock.unlock();
-      if (sender != nullptr) sender->complete();
-      return true;
-    }
-    if (listed_waiter* const sender = senders_.take()) {
-      into.emplace(std::move(*accept(*sender)));
-      lock.unlock();
-      sender->complete();
-      return true;
-    }
-    const bool closed = closed_;
-    if (!closed && self != nullptr) receivers_.push(*self);
-    lock.unlock();
-    return closed;
-  }
-
-  /// `unsent` when there is no room; `self` is queued then.
-  send_state try_send(T& value, channel_sender_waiter<T>* self) noexcept {
-    lock.lock();
-    if (closed_) {
-      lock.unlock();
-      return send_state::closed;
-    }
-    if (listed_waiter* const receiver = receivers_.take()) {
-      static_cast<channel_receive<T>*>(receiver)->value_.emplace(std::move(value));
-      lock.unlock();
-      receiver->complete();
-      return send_state::sent;
-    }
-    if (count_ < capacity_) {
-      put(value);
-      lock.unlock();
-      return send_state::sent;
-    }
-    if (self != nullptr) senders_.push(*self);
-    lock.unlock();
-    return send_state::unsent;
-  }
-
-  void close() noexcept {
-    lock.lock();
-    closed_ = true;
-    listed_waiter* const receivers = receivers_.take_all();
-    listed_waiter* const senders = senders_.take_all();
-    for (listed_waiter* s = senders; s != nullptr; s = s->behind)
-      static_cast<channel_sender_waiter<T>*>(s)->state = send_state::closed;
-    lock.unlock();
-    complete_all(receivers);
-    complete_all(senders);
-  }
-
-  void describe(wait_note& note) noexcept {
-    const std::lock_guard guard(lock);
-    note.is_channel = true;
-    note.values = count_;
-    note.capacity = capacity_;
-    note.senders = sender_count_;
-  }
-
-  void add_sender() noexcept {
-    const std::lock_guard guard(lock);
-    ++sender_count_;
-  }
-  void drop_sender() noexcept {
-    lock.lock();
-    const bool last = --sender_count_ == 0 && !closed_;
-    lock.unlock();
-    if (last) close();
-  }
-
-  spin_lock lock;
-  /// Whose tasks alone send, for reports. Set before it is used.
-  cancel_scope* fed_by = nullptr;
-
-private:
-  struct slot {
-    alignas(T) unsigned char bytes[sizeof(T)];
-  };
-
-  T* at(std::size_t i) noexcept { return reinterpret_cast<T*>(slots_[i].bytes); }
-  T* take_slot() noexcept {
-    T* const oldest = at(first_);
-    first_ = first_ + 1 == capacity_ ? 0 : first_ + 1;
-    return oldest;
-  }
-  void put(T& value) noexcept {
-    std::size_t i = first_ + count_;
-    if (i >= capacity_) i -= capacity_;
-    std::construct_at(at(i), std::move(value));
-    ++count_;
-  }
-  static T* accept(listed_waiter& w) noexcept {
-    auto& sender = static_cast<channel_sender_waiter<T>&>(w);
-    sender.state = send_state::sent;
-    return sender.value;
-  }
-
-  const std::unique_ptr<slot[]> slots_;
-  const std::size_t capacity_;
-  plain<std::size_t> first_ = 0;
-  plain<std::size_t> count_ = 0;
-  plain<std::size_t> sender_count_ = 0;
-  plain<bool> closed_ = false;
-  waiter_list senders_;    // only while the slots are full
-  waiter_list receivers_;  // only while the slots are empty
 };
 
 }  // namespace detail

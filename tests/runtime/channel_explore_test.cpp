@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -30,16 +31,31 @@ namespace detail = weft::detail;
 using detail::own_promise;
 using weft::as_result;
 
+// The memory that letters are in: a slot is written again only after the last one has left.
+using places = std::map<const void*, plain<bool>>;
+places* marked = nullptr;
+
 struct letter {
-  int number = 0;
+  explicit letter(int n) : number(n) { mark(); }
+  letter(letter&& other) noexcept : number(other.number) { mark(); }
+  ~letter() { mark(); }
+  letter& operator=(letter&&) = delete;
+
+  int number;
+
+private:
+  void mark() const {
+    if (marked != nullptr) (*marked)[this].write(true);
+  }
 };
 
 using sender = weft::channel_sender<letter>;
 using receiver = weft::channel_receiver<letter>;
 
 struct state : world {
-  using world::world;
+  explicit state(unsigned workers) : world(workers) { marked = &places_; }
   ~state() override {
+    marked = nullptr;
     while (const std::optional<letter> left = ends.receiver.try_receive()) note(*left);
     for (std::size_t i = 0; i != sent.size(); ++i) {
       check(sent[i].read() == received[i].read(), "what was sent is received, nothing else is");
@@ -60,6 +76,9 @@ struct state : world {
   weft::channel_ends<letter> ends = weft::channel<letter>(0);
   std::array<plain<bool>, 4> sent, received;
   std::array<plain<int>, 4> written;
+
+private:
+  places places_;
 };
 
 // What may end a wait beside what it waits for.
@@ -116,6 +135,15 @@ actor close(state& st) {
   st.ends.receiver.close();
 }
 
+// A channel that was closed takes nothing, room or not.
+actor close_and_send(state& st, sender to) {
+  st.ends.receiver.close();
+  letter l{0};
+  auto sending = to.send(std::move(l));
+  const auto done = co_await as_result(std::move(sending));
+  check(!done && done.error() == std::errc::broken_pipe, "nothing is sent behind the end");
+}
+
 std::shared_ptr<state> connected(scenario& s, unsigned workers, std::size_t capacity) {
   const auto st = world::make<state>(s, workers);
   st->connect(capacity);
@@ -145,6 +173,14 @@ void two_to_one(scenario& s) {
   st->spawn(0, send(*st, st->ends.sender, 0, 1));
   st->spawn(1, send(*st, st->take_sender(), 1, 1));
   st->spawn(2, receive(*st, 3, cut_off::never, false));
+}
+
+// While one sender waits for room another one comes.
+void room_is_not_taken_twice(scenario& s) {
+  const auto st = connected(s, 2, 1);
+  st->spawn(0, send(*st, st->ends.sender, 0, 2));
+  st->spawn(0, send(*st, st->take_sender(), 2, 1));
+  st->spawn(1, receive(*st, 4, cut_off::never, false));
 }
 
 // Both receivers hear of the end.
@@ -197,6 +233,11 @@ void closed(scenario& s) {
   st->spawn(1, close(*st));
 }
 
+void closed_before(scenario& s) {
+  const auto st = connected(s, 1, 1);
+  st->spawn(0, close_and_send(*st, st->take_sender()));
+}
+
 // A thread that is no worker closes while one waits to receive.
 void closed_from_outside(scenario& s) {
   const auto st = connected(s, 1, 1);
@@ -217,6 +258,7 @@ const std::vector<exploration>& channels() {
       explored("channel/room is used", room_is_used, 3),
       explored("channel/two to one, no room", two_to_one<0>, 1),
       explored("channel/two to one, room for one", two_to_one<1>, 1),
+      explored("channel/room is not taken twice", room_is_not_taken_twice, 2),
       explored("channel/one to two, no room", one_to_two<0>, 1),
       explored("channel/one to two, room for one", one_to_two<1>, 1),
       explored("channel/stopped, no room", stopped<0>, 3),
@@ -226,6 +268,7 @@ const std::vector<exploration>& channels() {
       explored("channel/a sender is stopped, room for one", a_sender_is_stopped<1>, 2),
       explored("channel/closed, no room", closed<0>, 3),
       explored("channel/closed, room for one", closed<1>, 3),
+      explored("channel/closed before", closed_before, 1),
       explored("channel/closed from outside", closed_from_outside, 3),
   };
   return all;
@@ -244,7 +287,14 @@ TEST_SUITE("runtime/channel explored") {
             doctest::skip(sanitized() || rules_of("channel").empty())) {
     const verdict v = drop_each(channels(), "channel", {});
     CHECK_MESSAGE(v.wrong.empty(), v.text());
-    CHECK(v.noticed >= 15);
+    CHECK(v.noticed >= 26);
+  }
+
+  TEST_CASE("each memory order of the ring that is weakened is noticed" *
+            doctest::skip(sanitized())) {
+    const verdict v = weaken_each(channels(), {"/channel_state.hpp"}, {});
+    CHECK_MESSAGE(v.wrong.empty(), v.text());
+    CHECK(v.noticed >= 3);
   }
 }
 
