@@ -28,9 +28,9 @@ public:
   explicit channel_receive(channel_state<T>& c) noexcept : channel_(&c) {}
 
   bool try_now(worker&) noexcept {
-    return !channel_->seems_empty() && channel_->try_receive(this->value, nullptr);
+    return !channel_->seems_empty() && channel_->try_receive(this->value);
   }
-  bool start(worker&) noexcept { return !channel_->try_receive(this->value, this); }
+  bool start(worker&) noexcept { return !channel_->receive_or_queue(this->value, *this); }
   static bool withdraw(operation& op, worker&) noexcept {
     auto& self = static_cast<channel_receive&>(op);
     self.withdrawn_ = self.channel_->withdraw_receiver(self);
@@ -66,11 +66,11 @@ public:
   bool try_now(worker&) noexcept {
     this->value = std::addressof(held_);
     if (channel_->seems_full()) return false;
-    this->state = channel_->try_send(*this->value, nullptr);
+    this->state = channel_->try_send(*this->value);
     return this->state != send_state::unsent;
   }
   bool start(worker&) noexcept {
-    const send_state now = channel_->try_send(*this->value, this);
+    const send_state now = channel_->send_or_queue(*this->value, *this);
     if (now == send_state::unsent) return true;  // queued: `state` is another thread's to write
     this->state = now;
     return false;
@@ -136,7 +136,7 @@ public:
 
   /// Without waiting: false when the channel is full or closed; the value is untouched then.
   [[nodiscard]] bool try_send(T&& value) const noexcept {
-    return state_->try_send(value, nullptr) == detail::send_state::sent;
+    return state_->try_send(value) == detail::send_state::sent;
   }
   [[nodiscard]] bool try_send(const T& value) const
     requires std::copy_constructible<T>
@@ -174,7 +174,7 @@ public:
   /// Without waiting: nullopt when there is nothing.
   [[nodiscard]] std::optional<T> try_receive() const noexcept {
     std::optional<T> value;
-    (void)state_->try_receive(value, nullptr);
+    (void)state_->try_receive(value);
     return value;
   }
 

@@ -7,12 +7,14 @@
 //
 // The invariant: receivers wait only while the ring is empty, senders only while it is full; while
 // they do it stays so.
-//   - Who queues has both locks, so that neither the ring nor the other queue changes meanwhile.
+//   - Who queues has the lock of its queue, and sees under it that the ring is empty, or full: no
+//     other side can change that without the lock.
 //   - A sender that finds a receiver waiting gives it the value, and leaves the ring alone.
 //   - Who takes a value out while senders wait puts the value of the first one in, with both locks:
 //     no other sender sees the room between.
 //   - `closed_` is written with both locks.
-// Without slots the ring is both empty and full, and nothing is ever put in.
+// Without slots the ring is both empty and full, and nothing is ever put in. Who queues then has
+// both locks, and sees that nobody waits on the other side.
 //
 //   C1: put stores the senders' count (release) -> a receiver loads it (acquire): hands over the
 //       slots with values in them.
@@ -69,28 +71,24 @@ public:
   }
 
   /// Receives into `into` (left empty when the channel is closed and drained); false when there is
-  /// nothing yet, `self` is queued then.
-  bool try_receive(std::optional<T>& into, channel_receiver_waiter<T>* self) noexcept {
-    receiving_.lock.lock();
-    if (!senders_.empty()) [[unlikely]]
-      return receive_from_waiting(into);
-    if (!has_value()) [[unlikely]]
-      return find_no_value(into, self);
-    take(into);
-    receiving_.lock.unlock();
-    return true;
+  /// nothing yet.
+  bool try_receive(std::optional<T>& into) noexcept { return receive(into, nullptr); }
+  /// The same, but `self` is queued then.
+  bool receive_or_queue(std::optional<T>& into, channel_receiver_waiter<T>& self) noexcept {
+    if (capacity_ == 0) return receive(into, &self);
+    while (!try_queue(self))
+      if (try_receive(into)) return true;
+    return false;
   }
 
-  /// `unsent` when there is no room; `self` is queued then.
-  send_state try_send(T& value, channel_sender_waiter<T>* self) noexcept {
-    sending_.lock.lock();
-    if (closed_ || !receivers_.empty()) [[unlikely]]
-      return send_to_waiting(value);
-    if (!has_room()) [[unlikely]]
-      return find_no_room(value, self);
-    put(value);
-    sending_.lock.unlock();
-    return send_state::sent;
+  /// `unsent` when there is no room.
+  send_state try_send(T& value) noexcept { return send(value, nullptr); }
+  /// The same, but `self` is queued then.
+  send_state send_or_queue(T& value, channel_sender_waiter<T>& self) noexcept {
+    if (capacity_ == 0) return send(value, &self);
+    while (!try_queue(self))
+      if (const send_state now = try_send(value); now != send_state::unsent) return now;
+    return send_state::unsent;
   }
 
   /// Without a lock: true when there is certainly nothing to be had, for now. Not in a channel
@@ -212,7 +210,46 @@ private:
     s.count.store(own(s.count) + 1, std::memory_order_release);  // sync: C1, C2
   }
 
-  // The rare ends of try_receive and try_send, with the lock of their side, which they let go.
+  bool try_queue(channel_receiver_waiter<T>& self) noexcept {
+    const std::lock_guard guard(sending_.lock);
+    // relaxed: an old count is another one than the senders'
+    const std::size_t taken = receiving_.count.load(std::memory_order_relaxed);
+    if (closed_ || taken != own(sending_.count)) return false;
+    receivers_.push(self);
+    return true;
+  }
+  bool try_queue(channel_sender_waiter<T>& self) noexcept {
+    const std::lock_guard guard(receiving_.lock);
+    // relaxed: an old count leaves room
+    const std::size_t sent = sending_.count.load(std::memory_order_relaxed);
+    if (closed_ || sent - own(receiving_.count) != capacity_) return false;
+    senders_.push(self);
+    return true;
+  }
+
+  /// `self`, where there are no slots: to be queued if there is nothing yet.
+  bool receive(std::optional<T>& into, channel_receiver_waiter<T>* self) noexcept {
+    receiving_.lock.lock();
+    if (!senders_.empty()) [[unlikely]]
+      return receive_from_waiting(into);
+    if (!has_value()) [[unlikely]]
+      return find_no_value(self);
+    take(into);
+    receiving_.lock.unlock();
+    return true;
+  }
+  send_state send(T& value, channel_sender_waiter<T>* self) noexcept {
+    sending_.lock.lock();
+    if (closed_ || !receivers_.empty()) [[unlikely]]
+      return send_to_waiting(value);
+    if (!has_room()) [[unlikely]]
+      return find_no_room(value, self);
+    put(value);
+    sending_.lock.unlock();
+    return send_state::sent;
+  }
+
+  // The rare ends of these two, with the lock of their side, which they let go.
 
   [[gnu::noinline]] bool receive_from_waiting(std::optional<T>& into) noexcept {
     listed_waiter* const sender = senders_.take();
@@ -230,19 +267,14 @@ private:
     return true;
   }
 
-  [[gnu::noinline]] bool find_no_value(std::optional<T>& into,
-                                       channel_receiver_waiter<T>* self) noexcept {
-    bool done = closed_;
-    if (!done && self != nullptr) {
+  [[gnu::noinline]] bool find_no_value(channel_receiver_waiter<T>* self) noexcept {
+    const bool closed = closed_;
+    if (!closed && self != nullptr) {
       const std::lock_guard no_sender(sending_.lock);
-      done = has_value();
-      if (done)
-        take(into);
-      else
-        receivers_.push(*self);
+      receivers_.push(*self);
     }
     receiving_.lock.unlock();
-    return done;
+    return closed;
   }
 
   [[gnu::noinline]] send_state send_to_waiting(T& value) noexcept {
@@ -267,14 +299,10 @@ private:
       receiving_.lock.unlock();
       return send_to_waiting(value);
     }
-    const bool room = has_room();
-    if (room)
-      put(value);
-    else
-      senders_.push(*self);
+    senders_.push(*self);
     sending_.lock.unlock();
     receiving_.lock.unlock();
-    return room ? send_state::sent : send_state::unsent;
+    return send_state::unsent;
   }
 
   static T* accept(listed_waiter& w) noexcept {
@@ -288,8 +316,8 @@ private:
   const std::unique_ptr<slot[]> slots_;
   plain<bool> closed_ = false;           // read with either lock
   plain<std::size_t> sender_count_ = 0;  // the senders' lock
-  waiter_list receivers_;                // the senders' lock, and the receivers' for who queues
-  waiter_list senders_;                  // the receivers' lock, and the senders' for who queues
+  waiter_list receivers_;                // the senders' lock
+  waiter_list senders_;                  // the receivers' lock
   side receiving_;
   side sending_;
 };

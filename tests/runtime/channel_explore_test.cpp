@@ -287,7 +287,7 @@ TEST_SUITE("runtime/channel explored") {
             doctest::skip(sanitized() || rules_of("channel").empty())) {
     const verdict v = drop_each(channels(), "channel", {});
     CHECK_MESSAGE(v.wrong.empty(), v.text());
-    CHECK(v.noticed >= 26);
+    CHECK(v.noticed >= 30);
   }
 
   TEST_CASE("each memory order of the ring that is weakened is noticed" *
