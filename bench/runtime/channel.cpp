@@ -5,7 +5,7 @@
 // Measured: 100,000 numbers from the senders to the receivers, and the end of the channel;
 // `per_item` is one number. Included: making and joining the tasks or threads. With one worker the
 // two sides take turns, as many numbers each as there are slots; with two they may run side by
-// side. Bound: the channel's lock, and a trip through the ready queue whenever it is full or empty.
+// side. Bound: each side's lock, and a trip through the ready queue whenever it is full or empty.
 // Baselines: a std::deque filled and emptied 64 at a time by one thread; a bounded queue of a mutex
 // and two condition variables between as many threads; Asio's (experimental) channel between
 // coroutines.
