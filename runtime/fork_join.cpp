@@ -33,8 +33,12 @@ std::coroutine_handle<> fork_join::child_finished_slowly(record& r, worker& w) n
   if (w.budget == 0) return end_line(r, w);
   record& next = *(&r + 1);
   if (&next == join.end_ || !w.try_unfork(next)) return end_line(r, w);
-  promise_base& child = join.enter(next);
-  join.fork(*(&next + 1), next.range_end, w);
+  return join.run_slowly(next, next.range_end, w);
+}
+
+std::coroutine_handle<> fork_join::run_slowly(record& r, record* end, worker& w) noexcept {
+  promise_base& child = enter(r);
+  fork(*(&r + 1), end, w);
   return w.hop_to(child);
 }
 

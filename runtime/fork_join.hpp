@@ -67,6 +67,8 @@ public:
     if (ended != nullptr)
       for (record* r = first; r != end_; ++r) r->look_at_end();
     first->join = this;
+    if (!w.hops_quietly()) [[unlikely]]
+      return run_slowly(*first, end_, w);
     return run(*first, end_, w);
   }
 
@@ -102,7 +104,7 @@ protected:
 private:
   friend class strand;
 
-  /// Starts a child, and forks those behind it: what runs next.
+  /// Starts a child, and forks those behind it: what runs next. While hops are made in passing.
   [[gnu::always_inline]] std::coroutine_handle<> run(record& r, record* end, worker& w) noexcept {
     promise_base& child = enter(r);
     record* const rest = &r + 1;
@@ -113,10 +115,9 @@ private:
       if (pushed != fork_push::done) [[unlikely]]
         return fork_slowly(child, *rest, w, pushed);
     }
-    if (!w.hops_quietly()) [[unlikely]]
-      return w.hop_to(child);
     return w.hop_in_passing(child);
   }
+  [[gnu::noinline]] std::coroutine_handle<> run_slowly(record& r, record* end, worker& w) noexcept;
   promise_base& enter(record& r) noexcept {
     promise_base& child = *r.node.promise;
     r.enter(strand_of(*parent_).scope(), parent_);
