@@ -77,22 +77,26 @@ std::coroutine_handle<> worker::hop_to(promise_base& next) noexcept {
 }
 
 void worker::finish_resume() noexcept {
-  while (run_slot != nullptr) {
-    budget -= std::min(budget, hops_cost);
-    // Where stretches are short a clock for each of them would cost too much.
-    const bool due = pace != 0 || budget % (8 * hops_cost) == 0;
-    if (due && look_at_clock()) budget = 0;
-    if (budget == 0) use_up();
-    hops = hops_first;
-    std::exchange(run_slot, nullptr).resume();
+  for (;;) {
+    while (run_slot != nullptr) {
+      budget -= std::min(budget, hops_cost);
+      // Where stretches are short a clock for each of them would cost too much.
+      const bool due = pace != 0 || budget % (8 * hops_cost) == 0;
+      if (due && look_at_clock()) budget = 0;
+      if (budget == 0) use_up();
+      hops = hops_first;
+      std::exchange(run_slot, nullptr).resume();
+    }
+    if (ended == nullptr) return;
+    share_ready();  // what dies with it may take long, or resume a coroutine
+    std::exchange(ended, nullptr)->end();
   }
-  if (ended == nullptr) return;
-  share_ready();  // what dies with its frame may take long
-  std::exchange(ended, nullptr)->end();
 }
 
 promise_base* worker::begin_spawned(suspended& s) noexcept {
-  return static_cast<child_base&>(s).begin(*this);
+  promise_base* const p = static_cast<child_base&>(s).begin(*this);
+  if (p == nullptr) finish_resume();  // the function may have resumed a coroutine
+  return p;
 }
 
 std::coroutine_handle<> worker::end_spawned(strand& s) noexcept {
