@@ -85,7 +85,7 @@ constexpr void check_handler() noexcept {
 ///           and joined first.
 /// Thread:   connections run on every worker of the scheduler.
 /// Lifetime: listener outlives the co_await, and so does what on_error refers to.
-/// Cost:     three frames for each connection.
+/// Cost:     a record and two frames for each connection.
 template <class Handler>
 task<> serve(tcp_listener& listener, Handler&& handler, serve_options options = {}) {
   detail::check_handler<Handler>();

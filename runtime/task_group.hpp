@@ -154,7 +154,7 @@ public:
   /// Thread:   any worker that runs the body or a child.
   /// Lifetime: what fn takes by reference outlives the group. With max_concurrency the child waits
   ///           for its turn, and a child that starts others has to leave them one.
-  /// Cost:     four frames and one allocation.
+  /// Cost:     a record, three frames and one allocation.
   template <class F, class... Args>
   auto start(F&& fn, Args&&... args) -> task<detail::status_value_t<std::decay_t<F>>> {
     static_assert(detail::safe_as_temporary<F>,

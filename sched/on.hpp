@@ -50,7 +50,7 @@ private:
 ///           ended; system_error(operation_canceled) when `there` shut down.
 /// Thread:   any worker of any scheduler, also of `there`.
 /// Lifetime: `there` outlives the co_await. An event_loop makes progress only while it runs.
-/// Cost:     two frames and a wake-up in each direction.
+/// Cost:     a frame, a record, and a wake-up in each direction.
 template <class T>
 task<T> on(scheduler& there, task<T> t) {
   detail::own_promise own;

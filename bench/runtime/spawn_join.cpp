@@ -2,9 +2,9 @@
 // What does it cost to spawn a task into a group and to join it?
 //
 // Measured: one task spawns all, each of them writes one word, the group joins them; `per_item` is
-// a task. All frames are alive at once (a million: about half a gigabyte), since the children run
-// after the spawning task. Not measured: waiting children. Bound: for 10^4 two frames and one trip
-// through the ready queue, for 10^6 the memory of the frames; with two workers the queue's lock.
+// a task. All records are alive at once (a million: a quarter of a gigabyte), since the children
+// run after the spawning task. Not measured: waiting children. Bound: for 10^4 a record, a frame
+// and one trip through the ready queue, for 10^6 memory, which the kernel gives anew each time.
 // Baselines: as many closures made on the heap, queued and then called; calls through a pointer;
 // Asio's co_spawn by a coroutine, without a join: the context runs out of work.
 

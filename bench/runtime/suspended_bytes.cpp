@@ -5,7 +5,7 @@
 // event. `bytes` is the growth of the resident set from before the first until all wait, for each;
 // the time is that of starting them. In a child process of its own each time: memory that has been
 // freed is kept for reuse, and would count as none. Not measured: what a task's own locals take.
-// Bound: two frames a task, the group's child and the body, with their strand and operation.
+// Bound: a record and a frame a task: its strand and function, and its operation.
 // Baselines: the least coroutine there can be, one frame with one int and a pointer to the next in
 // the list of waiters; Asio's coroutines, waiting for one timer.
 
