@@ -100,8 +100,9 @@ promise_base* worker::begin_spawned(suspended& s) noexcept {
 }
 
 std::coroutine_handle<> worker::end_spawned(strand& s) noexcept {
-  if (ended != nullptr) [[unlikely]]
-    ended->end();  // a posted function has resumed several coroutines
+  // Somebody has resumed several coroutines: a posted function, or what died with one of them.
+  while (ended != nullptr) [[unlikely]]
+    std::exchange(ended, nullptr)->end();
   ended = &static_cast<child_base&>(s);
   return std::noop_coroutine();
 }

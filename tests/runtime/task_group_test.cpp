@@ -14,12 +14,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <coroutine>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 using namespace weft;
 using namespace std::chrono_literals;
@@ -47,6 +49,25 @@ task<> fail_with(std::string what) {
   co_await yield();
   throw std::runtime_error(what);
 }
+
+/// Waits for whoever resumes it by its handle.
+struct by_handle {
+  std::atomic<void*>* at;
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) const noexcept { at->store(h.address()); }
+  void await_resume() const noexcept {}
+};
+
+/// Resumes that coroutine when it is destroyed.
+struct resumes_at_its_end {
+  explicit resumes_at_its_end(std::atomic<void*>& waiting) noexcept : at(&waiting) {}
+  resumes_at_its_end(resumes_at_its_end&& other) noexcept : at(std::exchange(other.at, nullptr)) {}
+  ~resumes_at_its_end() {
+    if (at != nullptr) std::coroutine_handle<>::from_address(at->load()).resume();
+  }
+  std::atomic<void*>* at;
+};
 
 /// A value whose end is noted.
 struct noted {
@@ -494,6 +515,42 @@ TEST_SUITE("runtime/task_group") {
         };
         co_await with_task_group(body);
       }());
+    });
+  }
+
+  TEST_CASE("what a child captured may resume other tasks by their handles as it is destroyed") {
+    on_both([](const run_options& options) {
+      for (const bool fails : {false, true}) {
+        std::atomic<int> ended = 0;
+        run(options, [](bool throws, std::atomic<int>& n) -> task<> {
+          std::atomic<void*> first = nullptr;
+          std::atomic<void*> second = nullptr;
+          auto waits = [&n](std::atomic<void*>& at) -> task<> {
+            const by_handle handle{&at};
+            co_await handle;
+            for (int i = 0; i < 100; ++i) co_await count_up(n);  // transfers
+          };
+          auto body = [&](task_group& g) -> task<> {
+            g.spawn(waits, std::ref(first));
+            g.spawn(waits, std::ref(second));
+            while (first == nullptr || second == nullptr) co_await yield();
+            auto ends = [throws, r = resumes_at_its_end(first),
+                         s = resumes_at_its_end(second)]() -> task<> {
+              if (throws) throw std::runtime_error("before its task was there");
+              return []() -> task<> { co_return; }();
+            };
+            g.spawn(std::move(ends));
+          };
+          bool threw = false;
+          try {
+            co_await with_task_group(body);
+          } catch (const std::runtime_error&) {
+            threw = true;
+          }
+          CHECK(threw == throws);
+        }(fails, ended));
+        CHECK(ended == 200);
+      }
     });
   }
 
