@@ -35,20 +35,11 @@ void begin_turn(worker& w) noexcept {
 
 namespace {
 
-promise_base* next_woken(worker& w) noexcept {
-  promise_base* p = nullptr;
-  while (p == nullptr) {
-    suspended* s = nullptr;
-    if (!w.shared) {
-      s = w.fifo.take_unshared();
-    } else {
-      s = w.fifo.take();
-      if (w.fifo.untold()) w.home->notify_pushed();
-    }
-    if (s == nullptr) break;
-    p = w.begin(*s);
-  }
-  return p;
+suspended* next_woken(worker& w) noexcept {
+  if (!w.shared) return w.fifo.take_unshared();
+  suspended* const s = w.fifo.take();
+  if (w.fifo.untold()) w.home->notify_pushed();
+  return s;
 }
 
 }  // namespace
@@ -64,12 +55,12 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
       w.share_ready();
     } else {
       forks = 0;
-      p = next_woken(w);
-      if (p == nullptr) p = w.pop_fork();
-      if (p == nullptr) break;
+      suspended* const s = next_woken(w);
+      p = s != nullptr ? w.begin(*s) : w.pop_fork();
+      if (p == nullptr && s == nullptr) break;
     }
-    w.resume(*p);
-    ++ran;
+    if (p != nullptr) w.resume(*p);
+    ++ran;  // what has ended as it began, too
     if (w.ends_turn()) {
       w.forks_first = false;
       return ran;

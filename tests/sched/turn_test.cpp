@@ -22,6 +22,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -99,6 +100,25 @@ struct opens_empty_groups {
   static task<> until(const served& s) {
     return until_served(s,
                         [] { return with_task_group([](task_group&) -> task<> { co_return; }); });
+  }
+};
+
+struct spawns_what_ends_as_it_begins {
+  static task<> next(task_group& g, const served& s, int& left) {
+    if (!s.done && --left != 0) g.spawn(&next, std::ref(g), std::cref(s), std::ref(left));
+    throw std::runtime_error("before a coroutine was made");
+  }
+  static task<> until(const served& s) {
+    int left = 100'000;
+    auto body = [&](task_group& g) -> task<> {
+      g.spawn(&next, std::ref(g), std::cref(s), std::ref(left));
+      co_return;
+    };
+    try {
+      co_await with_task_group({.fail_fast = false}, body);
+    } catch (const std::runtime_error&) {
+      CHECK(s.done);
+    }
   }
 };
 
@@ -236,7 +256,7 @@ void timer_beside_a_hog(run_options options, std::int64_t stretch_ns) {
 
 #define HOGS                                                                                    \
   forks_and_joins, forks_deeply, has_many_children, opens_empty_groups, ignores_refused_groups, \
-      ignores_refused_trips
+      ignores_refused_trips, spawns_what_ends_as_it_begins
 
 TEST_SUITE("sched/turn") {
   TEST_CASE_TEMPLATE("a woken task waits for a bounded number of resumes", Hog, HOGS) {
