@@ -111,6 +111,7 @@ private:
   group_state* group_ = nullptr;
   atomic<waiter*> waiter_{nullptr};
   atomic<std::uint32_t> owners_{1};
+  bool counted_ = false;  // how it holds its group
 };
 
 /// The part that a handle knows.

@@ -81,7 +81,9 @@ void group_link::request_stop() noexcept {
 }
 
 void child_base::start(group_state& group) noexcept {
-  WEFT_ASSERT(group.hold_for_child(),
+  const worker* const w = current_worker();
+  counted_ = w != nullptr && !w->shared && w->home == &group.home();
+  WEFT_ASSERT(group.hold_for_child(counted_),
               "spawn on a task group that has ended: spawn from its body or its children");
   group_ = &group;
   enter(group, group.opener());
@@ -147,6 +149,7 @@ void child_base::end() noexcept {
   const std::exception_ptr* const failure = kind_->end(*this, wanted);
   leave();
   group_state& group = *group_;
+  const bool counted = counted_;
   const bool absorbed = failure != nullptr && stopped_alone() && is_cancelled(*failure);
   if (failure != nullptr && !absorbed) group.failed(*failure);
   group.one_has_ended();
@@ -157,7 +160,7 @@ void child_base::end() noexcept {
     if (w != nullptr) w->complete();
     drop_owner();
   }
-  group.release_child();
+  group.release_child(counted);
 }
 
 waiter* child_base::ended() noexcept {

@@ -88,13 +88,11 @@ protected:
     cause_.store(why, std::memory_order_relaxed);  // relaxed: nobody else knows it yet
   }
 
-  /// Whether several workers may come to it.
-  bool shared() const noexcept { return shared_; }
-
 private:
   friend class strand;
   friend class task_tree;
 
+  bool shared() const noexcept { return shared_; }
   [[noreturn, gnu::cold]] void left_unjoined() noexcept;
   void link(strand& s) noexcept;
   void unlink(strand& s) noexcept;

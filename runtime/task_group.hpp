@@ -115,7 +115,7 @@ public:
   /// Returns:  a handle to await the value with; it may be dropped, the child stays in the group.
   /// Errors:   bad_alloc, and nothing was started; aborts when the group has ended. fn is called
   ///           when the child begins: what that throws is the child's failure.
-  /// Thread:   any worker that runs the body or a child.
+  /// Thread:   any worker that runs the body, a child, or what one of them awaits by on().
   /// Lifetime: what fn takes by reference outlives the group.
   /// Cost:     a record, and a frame when the child begins; it is queued behind the ready tasks.
   template <class F, class... Args>

@@ -82,6 +82,34 @@ TEST_SUITE("sched/on") {
     CHECK(sum == 5000);
   }
 
+  TEST_CASE("a task that is away spawns in a group of those who sent it, which waits for all") {
+    on_both([](const run_options& options) {
+      thread_pool pool({.workers = 2});
+      run(options, [](thread_pool& there) -> task<> {
+        static constexpr int children = 5000;
+        std::atomic<int> ended = 0;
+        auto child = [&ended]() -> task<> {
+          co_await yield();
+          ++ended;
+        };
+        auto body = [&](task_group& g) -> task<> {
+          auto spawn_there = [&]() -> task<> {
+            g.spawn_n(children, child);
+            co_return;
+          };
+          auto leave = [&]() -> task<> { co_await on(there, spawn_there()); };
+          g.spawn(leave);
+          for (int i = 0; i < children; ++i) {
+            g.spawn(child);
+            if (i % 8 == 0) co_await yield();  // those that were spawned before go meanwhile
+          }
+        };
+        co_await with_task_group(body);
+        CHECK(ended == 2 * children);
+      }(pool));
+    });
+  }
+
   TEST_CASE("an exception comes back") {
     on_both([](const run_options& options) {
       thread_pool pool({.workers = 2});
