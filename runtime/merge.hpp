@@ -91,7 +91,8 @@ async_generator<T> merged(std::vector<async_generator<T>> sources) {
 /// Thread:   the sources run as tasks of their own, on a pool at the same time; they do not inherit
 ///           the scope of whoever awaits next().
 /// Lifetime: owns the sources; closing it closes them.
-/// Cost:     a frame, a record and a frame a source; two allocations for channel and list.
+/// Cost:     one frame, and a record and a frame for each source; two allocations for the channel
+///           and the list.
 template <class T>
 [[nodiscard]] async_generator<T> merge(std::vector<async_generator<T>> sources) {
   static_assert(!std::is_reference_v<T>,
