@@ -56,7 +56,8 @@ async_generator<value_or_monostate<T>> completed(std::vector<task<T>> tasks) {
   auto closing = this_generator::needs_close();
   co_await closing;
   auto state = std::make_shared<channel_state<std::size_t>>(tasks.size());
-  group_state running(strand_of(self).home(), &self, task_group_options{});
+  // Without an opener: a generator that has yielded is not on the strand that it had then.
+  group_state running(strand_of(self).home(), nullptr, task_group_options{});
   state->fed_by = &running;
   channel_sender<std::size_t> ended(state);
   const channel_receiver<std::size_t> receiver(std::move(state));

@@ -148,7 +148,10 @@ class called_child final : public child<T> {
 public:
   template <class... Parts>
   explicit called_child(std::in_place_t, Parts&&... parts)
-      : child<T>(kind), call_(std::forward<Parts>(parts)...) {}
+      : child<T>(kind), call_(std::forward<Parts>(parts)...) {
+    static_assert(alignof(called_child) <= frame_alignment,
+                  "weft: what is spawned, and its arguments, are aligned to 64 bytes at most");
+  }
   ~called_child() {}  // end() has destroyed the call
 
 private:

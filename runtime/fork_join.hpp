@@ -17,8 +17,8 @@
 //
 //   A1: a line adds its children (acq_rel) -> whoever adds the last: the parent reads what all
 //       have written.
-//   A2: who begins another line than the first sets `several_lines_`, and is on that line: a line
-//       that has come to the last child and reads false is the first, and was the only one.
+//   A2: who begins another line than the first sets `several_lines_`, or hands it over with the
+//       line: one that has come to the last child and reads false is the first, and the only one.
 //
 // Where the worker's budget is gone, which is seen when its hops have run out, whoever goes on does
 // so from its loop, after others: so a task that only forks and joins does not keep its thread.

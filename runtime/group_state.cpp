@@ -109,16 +109,17 @@ void child_base::launch() noexcept {
 promise_base* child_base::begin(worker& w) noexcept {
   if (w.observed) [[unlikely]]
     w.note_function("the function of a spawned task");
-  promise = kind_->begin(*this);
+  promise_base* const body = kind_->begin(*this);
+  promise = body;
+  if (body != nullptr) {
+    body->strand_ = this;
+    set_name(body->line);
+  } else {
+    end();  // the function threw
+  }
   if (w.observed) [[unlikely]]
     w.note_end();
-  if (promise == nullptr) {
-    end();
-    return nullptr;
-  }
-  promise->strand_ = this;
-  set_name(promise->line);
-  return promise;
+  return body;
 }
 
 void child_base::request_stop() noexcept {

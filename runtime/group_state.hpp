@@ -109,7 +109,7 @@ public:
   /// After the join.
   void unlink() noexcept;
 
-  /// The coroutine that opened it, null for the main task of a run.
+  /// The coroutine that opened it and awaits it; null for a run's main task, and in generators.
   promise_base* opener() const noexcept { return opener_; }
   /// The first failure. Thread: whoever joined it.
   const std::exception_ptr& first_failure() const noexcept { return first_; }

@@ -46,7 +46,8 @@ async_generator<T> merged(std::vector<async_generator<T>> sources) {
   promise_base& self = co_await own;
   auto closing = this_generator::needs_close();
   co_await closing;
-  group_state producers(strand_of(self).home(), &self, task_group_options{});
+  // Without an opener: a generator that has yielded is not on the strand that it had then.
+  group_state producers(strand_of(self).home(), nullptr, task_group_options{});
   std::exception_ptr failed;
   try {
     enter_stage entered;

@@ -7,6 +7,7 @@
 
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 namespace weft::detail {
 
@@ -98,7 +99,11 @@ void task_tree::look_at(strand& s, unsigned depth) {
     if (op->owner != nullptr) e.worker = static_cast<int>(op->owner->index);
     if (op->kind->describe != nullptr) op->kind->describe(*op, e.note);
     cancel_scope* const within = e.note.within;
-    if (within != nullptr && &within->home() == s.home_) look_at(*within, depth + 1);
+    if (within != nullptr && &within->home() == s.home_) {
+      const std::size_t before = std::exchange(above_, at);
+      look_at(*within, depth + 1);
+      above_ = before;
+    }
   } else {
     add_going_on(s, found);
   }
@@ -109,7 +114,7 @@ void task_tree::look_at(strand& s, unsigned depth) {
 void task_tree::add_going_on(const strand& s, entry found) {
   found.is = state::goes_on;
   found.line = s.name_;
-  const std::size_t parent = s.parent_ != nullptr ? place(*s.parent_) : nobody;
+  const std::size_t parent = s.parent_ != nullptr ? place(*s.parent_) : above_;
   going_on_.push_back({&s, parent, found});
 }
 
@@ -127,7 +132,7 @@ void task_tree::finish() {
 /// it.
 std::size_t task_tree::place(promise_base& innermost) {
   std::vector<promise_base*> unknown;
-  std::size_t parent = nobody;
+  std::size_t parent = above_;
   for (promise_base* p = &innermost; p != nullptr; p = who_awaits(*p)) {
     if (const auto known = places_.find(p); known != places_.end()) {
       parent = known->second;

@@ -72,6 +72,7 @@ private:
   std::vector<const strand*> lines_;  // of each entry
   std::unordered_map<const promise_base*, std::size_t> places_;
   std::vector<going_on> going_on_;
+  std::size_t above_ = nobody;  // who gets what those give whom no coroutine awaits
   std::size_t left_out_ = 0;
 };
 

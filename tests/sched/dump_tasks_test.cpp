@@ -5,6 +5,7 @@
 #include "support/dying_words.hpp"
 #include "support/test_kernel.hpp"
 #include "weft/io/tcp.hpp"
+#include "weft/runtime/as_completed.hpp"
 #include "weft/runtime/async_generator.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/merge.hpp"
@@ -14,6 +15,7 @@
 #include "weft/runtime/when_any.hpp"
 #include "weft/runtime/with_timeout.hpp"
 #include "weft/runtime/yield.hpp"
+#include "weft/sched/on.hpp"
 #include "weft/sched/run.hpp"
 #include "weft/sched/work_guard.hpp"
 
@@ -23,6 +25,7 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -44,6 +47,10 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 task<> hold_on(event& e) { co_await e.wait(); }
+task<int> two_behind(event& e) {
+  co_await e.wait();
+  co_return 2;
+}
 task<> further_in(event& e) { co_await hold_on(e); }
 
 task<> churn(std::atomic<bool>& over, event& gate) {
@@ -59,6 +66,29 @@ task<> churn(std::atomic<bool>& over, event& gate) {
 }  // namespace
 
 TEST_SUITE("sched/dump_tasks") {
+  TEST_CASE("a generator that has yielded keeps no one who is away") {
+    event_loop loop;
+    loop.run([](scheduler& there) -> task<> {
+      event gate;
+      auto one = []() -> task<int> { co_return 1; };
+      auto values = as_completed(one(), on(there, two_behind(gate)));
+      auto take_one = [&values]() -> task<> {
+        auto next = values.next();
+        const std::optional<int> first = co_await next;
+        CHECK(first == 1);
+      };
+      auto body = [&take_one](task_group& g) -> task<> {
+        g.spawn(take_one);
+        co_return;
+      };
+      co_await with_task_group(body);
+      CHECK(has(dump_tasks(there), "two_behind"));
+      gate.set();
+      auto closing = values.close();
+      co_await closing;
+    }(loop));
+  }
+
   TEST_CASE("a pool is looked at while merged generators hand values over") {
     std::atomic<bool> over{false};
     auto endless = [](std::atomic<bool>& end) -> async_generator<int> {
