@@ -12,6 +12,8 @@
 
 namespace weft::detail {
 
+inline constexpr std::size_t frame_alignment = 64;
+
 class frame_cache {
 public:
   frame_cache() noexcept = default;
@@ -19,7 +21,7 @@ public:
   frame_cache& operator=(const frame_cache&) = delete;
   ~frame_cache() {
     elsewhere_ += live_;
-    for (void* const frame : ended_) ::operator delete(frame, std::align_val_t{64});
+    for (void* const frame : ended_) ::operator delete(frame, std::align_val_t{frame_alignment});
   }
 
   // All fibers are of one real thread, and whoever runs is bound.
@@ -27,7 +29,7 @@ public:
   void unbind() noexcept { bound_ = nullptr; }
 
   [[nodiscard]] static void* allocate(std::size_t bytes) {
-    void* const frame = ::operator new(bytes, std::align_val_t{64});
+    void* const frame = ::operator new(bytes, std::align_val_t{frame_alignment});
     (bound_ != nullptr ? bound_->live_ : elsewhere_) += static_cast<std::int64_t>(bytes);
     return frame;
   }
@@ -36,7 +38,7 @@ public:
     if (bound_ != nullptr)
       bound_->ended_.push_back(frame);
     else
-      ::operator delete(frame, std::align_val_t{64});
+      ::operator delete(frame, std::align_val_t{frame_alignment});
   }
 
   [[nodiscard]] std::int64_t live_bytes() const noexcept { return live_; }
