@@ -26,7 +26,6 @@
 #include "weft/runtime/wait_note.hpp"
 #include "weft/runtime/waiter_list.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -160,7 +159,8 @@ private:
 
   /// Where the slots after the next ones are, two cache lines further on or one slot: while the
   /// other side is not so near they come over before they are needed.
-  static constexpr std::size_t ahead = std::max<std::size_t>(1, 2 * cache_line_size / sizeof(slot));
+  static constexpr std::size_t ahead =
+      sizeof(slot) < 2 * cache_line_size ? 2 * cache_line_size / sizeof(slot) : 1;
   const void* ahead_of(const side& s) const noexcept {
     const auto at = reinterpret_cast<std::uintptr_t>(slots_.get() + s.next);
     return reinterpret_cast<const void*>(at + ahead * sizeof(slot));  // past the end it is a hint
