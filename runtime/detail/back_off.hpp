@@ -24,18 +24,10 @@ private:
 
   [[gnu::cold, gnu::noinline]] void lock_later() noexcept {
     for (int pauses = pauses_least; pauses <= pauses_most; pauses *= 2) {
-      for (int i = 0; i < pauses; ++i) pause();
+      for (int i = 0; i < pauses; ++i) wait_briefly(0);
       if (try_lock()) return;
     }
     spin_lock::lock();
-  }
-
-  static void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb" ::: "memory");
-#endif
   }
 };
 
