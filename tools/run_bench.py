@@ -80,6 +80,7 @@ GOALS = [
         ("runtime/channel pairs:4 workers:2 slots:1024", 878, 50))),
     *(("sched/wake_up * idle_us:1000 workers:*", against, "there_p50", 1 / 1.1)
       for against in ("message_ring", "eventfd_poll")),
+    ("sched/wake_up * idle_us:20 workers:*", "eventfd_poll", "there_p50", 3),  # 2 us
     *(("sched/parallel_* workers:*", against, "time", 1)
       for against in ("tbb", "tbb_deterministic", "std_par")),
 ]

@@ -24,10 +24,12 @@ constexpr unsigned long_spells_max = 3;
 // A look is some tens of nanoseconds; the clock is read and the core offered every so many.
 constexpr unsigned looks_per_clock = 8;
 constexpr unsigned looks_per_offer = 32;
-// An offer that nobody takes comes back sooner; one that was taken may have cost a time slice. So
-// there is no next one for a while, and each while is twice the last one if it soon happens again.
+// An offer that nobody takes comes back sooner. One that was taken may have cost a time slice: then
+// there is no next one for so many times as long as it took, and for twice as long as the last time
+// when it is taken again soon, that is, within so many times the last while.
 constexpr std::int64_t taken_ns = 5'000;
-constexpr std::int64_t crowded_least_ns = 10'000'000;
+constexpr std::int64_t crowded_times = 16;
+constexpr std::int64_t soon_times = 8;
 constexpr std::int64_t crowded_most_ns = 1'000'000'000;
 
 /// A loop's own thread may well be bound to one core of several.
@@ -66,10 +68,12 @@ bool patience::pause() noexcept {
   if (!looks_on_ || looks_ % looks_per_offer != 0) return looks_on_;
   std::this_thread::yield();
   const std::int64_t back = kernel_.now();
-  if (back - now < taken_ns) return true;
+  const std::int64_t away = back - now;
+  if (away < taken_ns) return true;
   looks_on_ = false;
-  const bool again = back - crowded_until_ns_ < crowded_most_ns;
-  crowded_ns_ = again ? std::min(2 * crowded_ns_, crowded_most_ns) : crowded_least_ns;
+  const bool again = back - crowded_until_ns_ < soon_times * crowded_ns_;
+  crowded_ns_ = std::max(crowded_times * away, again ? 2 * crowded_ns_ : 0);
+  crowded_ns_ = std::min(crowded_ns_, crowded_most_ns);
   crowded_until_ns_ = back + crowded_ns_;
   return false;
 }
