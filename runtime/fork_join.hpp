@@ -147,9 +147,12 @@ private:
 };
 
 inline std::coroutine_handle<> promise_base::finish() noexcept {
+  promise_base* const next = awaiter;
+  return next != nullptr ? current_worker()->hop(next->handle()) : finish_strand();
+}
+
+inline std::coroutine_handle<> promise_base::finish_strand() noexcept {
   worker& w = *current_worker();
-  if (awaiter != nullptr) [[likely]]
-    return w.hop(awaiter->handle());
   strand& mine = *strand_;
   // All that is rare is a call in the end, so that no register is kept across it.
   if (!w.hops_quietly() || mine.leaves_slowly()) [[unlikely]]

@@ -38,6 +38,11 @@ union outcome_room {
   std::exception_ptr exception;
 };
 
+/// Out of line: a copy of the pointer is much code at each await, and keeps registers.
+[[noreturn, gnu::cold, gnu::noinline]] inline void rethrow(const std::exception_ptr& e) {
+  std::rethrow_exception(e);
+}
+
 template <class T>
 class outcome {
 public:
@@ -62,7 +67,7 @@ public:
   const std::exception_ptr& exception() const noexcept { return room_.exception; }
   T take() {
     if (state_ == state::exception) [[unlikely]]
-      std::rethrow_exception(room_.exception);
+      rethrow(room_.exception);
     return std::move(room_.value());
   }
   /// Destroys what nobody will take.
@@ -89,7 +94,8 @@ public:
   bool failed() const noexcept { return exception_ != nullptr; }
   const std::exception_ptr& exception() const noexcept { return exception_; }
   T& take() {
-    if (exception_ != nullptr) std::rethrow_exception(exception_);
+    if (exception_ != nullptr) [[unlikely]]
+      rethrow(exception_);
     return *value_;
   }
   void clear() noexcept { exception_ = nullptr; }
@@ -108,7 +114,8 @@ public:
   bool failed() const noexcept { return exception_ != nullptr; }
   const std::exception_ptr& exception() const noexcept { return exception_; }
   void take() {
-    if (exception_ != nullptr) std::rethrow_exception(exception_);
+    if (exception_ != nullptr) [[unlikely]]
+      rethrow(exception_);
   }
   void clear() noexcept { exception_ = nullptr; }
 

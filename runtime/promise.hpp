@@ -117,7 +117,9 @@ public:
   }
 
   /// The coroutine has reached its end: what runs next.
-  std::coroutine_handle<> finish() noexcept;
+  [[gnu::always_inline]] std::coroutine_handle<> finish() noexcept;
+  /// The same at the root of a strand.
+  std::coroutine_handle<> finish_strand() noexcept;
 
   /// Every promise begins with this part, and is aligned no stricter than frames are by themselves:
   /// so its place in the frame does not depend on its type.

@@ -80,7 +80,7 @@ private:
   // was made it sees that it ends here, on each way out, and may do without the heap.
   [[gnu::always_inline]] void reset() noexcept {
     if (promise_ == nullptr) return;
-    if (promise_->strand_ != nullptr && !promise_->handle().done()) [[unlikely]]
+    if (!promise_->handle().done() && promise_->strand_ != nullptr) [[unlikely]]
       promise_->misused("this task was destroyed while it is suspended: await it to its end, or "
                         "cancel the scope that it runs in and join it");
     std::coroutine_handle<promise_type>::from_promise(*promise_).destroy();

@@ -22,6 +22,14 @@ extern "C" {
 
 namespace weft::detail {
 
+namespace {
+
+[[gnu::always_inline]] inline std::uintptr_t stack_here() noexcept {
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
+
+}  // namespace
+
 #if !(defined(__x86_64__) && defined(__LP64__))
 worker* current_worker() noexcept {
   worker* w = weft_this_worker;
@@ -52,11 +60,13 @@ promise_base* worker::begin_fork() noexcept {
 
 void worker::resume(promise_base& p) noexcept {
   ++resumes;
+  stack_base = stack_here();
   hops = hops_first;
+  hops_price = hops_cost;
   hops_kept = 0;
   budget = budget_first;
   if (observed) [[unlikely]] {
-    hops_kept = hops_max;
+    hops_kept = UINT_MAX;
     note_task(p);
   }
   p.handle().resume();
@@ -66,7 +76,17 @@ void worker::resume(promise_base& p) noexcept {
 }
 
 std::coroutine_handle<> worker::hop_over(std::coroutine_handle<> h) noexcept {
+  hops = 0;
   if (run_slot != nullptr) return h;  // a posted function resumes several coroutines
+  // While the stack has not grown each transfer was a jump, and so will be those that follow, until
+  // the clock is due.
+  constexpr std::uintptr_t grown_bytes = 4096;
+  if (stack_base - stack_here() < grown_bytes && !clock_is_due()) {
+    budget = budget_after_hops();
+    hops_price = budget % clock_price;
+    hops = std::max(1U, hops_price / hops_cost) * hops_max - 1;
+    return h;
+  }
   run_slot = h;
   return std::noop_coroutine();
 }
@@ -79,12 +99,12 @@ std::coroutine_handle<> worker::hop_to(promise_base& next) noexcept {
 void worker::finish_resume() noexcept {
   for (;;) {
     while (run_slot != nullptr) {
-      budget -= std::min(budget, hops_cost);
-      // Where stretches are short a clock for each of them would cost too much.
-      const bool due = pace != 0 || budget % (8 * hops_cost) == 0;
+      const bool due = clock_is_due();
+      budget = budget_after_hops();
       if (due && look_at_clock()) budget = 0;
       if (budget == 0) use_up();
       hops = hops_first;
+      hops_price = hops_cost;
       std::exchange(run_slot, nullptr).resume();
     }
     if (ended == nullptr) return;
@@ -105,6 +125,16 @@ std::coroutine_handle<> worker::end_spawned(strand& s) noexcept {
     std::exchange(ended, nullptr)->end();
   ended = &static_cast<child_base&>(s);
   return std::noop_coroutine();
+}
+
+unsigned worker::budget_after_hops() const noexcept {
+  return budget - std::min(budget, hops_price);
+}
+
+bool worker::clock_is_due() const noexcept {
+  if (budget == 0) return false;  // the task is to let others run, whatever the time
+  // Where stretches are short a clock for each of them would cost too much.
+  return pace != 0 || budget_after_hops() % clock_price == 0;
 }
 
 bool worker::look_at_clock() noexcept {
