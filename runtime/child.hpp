@@ -64,8 +64,9 @@ public:
   /// What is to be resumed; null when the function threw, and the child has ended. Thread: the
   /// worker that has taken it from a queue, with no coroutine on its stack.
   promise_base* begin(worker& w) noexcept;
+  group_state* group() const noexcept { return group_; }
   /// Its task has finished. Publishes. Thread: the same.
-  void end() noexcept;
+  void end(worker& w) noexcept;
 
   /// Stops this child alone. Thread: any, while a handle keeps the child.
   void request_stop() noexcept;
@@ -111,7 +112,6 @@ private:
   group_state* group_ = nullptr;
   atomic<waiter*> waiter_{nullptr};
   atomic<std::uint32_t> owners_{1};
-  bool counted_ = false;  // how it holds its group
 };
 
 /// The part that a handle knows.

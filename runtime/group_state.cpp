@@ -80,10 +80,38 @@ void group_link::request_stop() noexcept {
   if (group_ != nullptr) group_->request_stop();
 }
 
+bool spare_holds::take(group_state& group) noexcept {
+  if (group_ != &group) {
+    give_back();
+    group_ = &group;
+    return group.hold();  // one child more need not be many
+  }
+  if (count_ == 0) {
+    if (!group.hold(at_a_time)) return false;
+    count_ = at_a_time;
+  }
+  --count_;
+  return true;
+}
+
+void spare_holds::give(group_state& group) noexcept {
+  if (group_ != &group) {
+    give_back();
+    group_ = &group;
+  }
+  if (++count_ < 2 * at_a_time) return;
+  count_ -= at_a_time;
+  group.release(at_a_time);
+}
+
+void spare_holds::give_back_now() noexcept {
+  group_state& group = *std::exchange(group_, nullptr);
+  group.release(std::exchange(count_, 0U));
+}
+
 void child_base::start(group_state& group) noexcept {
-  const worker* const w = current_worker();
-  counted_ = w != nullptr && !w->shared && w->home == &group.home();
-  WEFT_ASSERT(group.hold_for_child(counted_),
+  worker* const w = current_worker();
+  WEFT_ASSERT(w != nullptr && w->home == &group.home() ? w->holds.take(group) : group.hold(),
               "spawn on a task group that has ended: spawn from its body or its children");
   group_ = &group;
   enter(group, group.opener());
@@ -115,7 +143,7 @@ promise_base* child_base::begin(worker& w) noexcept {
     body->strand_ = this;
     set_name(body->line);
   } else {
-    end();  // the function threw
+    end(w);  // the function threw
   }
   if (w.observed) [[unlikely]]
     w.note_end();
@@ -145,23 +173,22 @@ void child_base::request_stop() noexcept {
   there.send(stop);
 }
 
-void child_base::end() noexcept {
+void child_base::end(worker& w) noexcept {
   const bool wanted = owners_.load(std::memory_order_acquire) != 1;  // sync: C2
   const std::exception_ptr* const failure = kind_->end(*this, wanted);
   leave();
   group_state& group = *group_;
-  const bool counted = counted_;
   const bool absorbed = failure != nullptr && stopped_alone() && is_cancelled(*failure);
   if (failure != nullptr && !absorbed) group.failed(*failure);
   group.one_has_ended();
   if (!wanted) {
     kind_->destroy(*this);
   } else {
-    waiter* const w = waiter_.exchange(ended(), std::memory_order_acq_rel);  // sync: C1
-    if (w != nullptr) w->complete();
+    waiter* const awaits = waiter_.exchange(ended(), std::memory_order_acq_rel);  // sync: C1
+    if (awaits != nullptr) awaits->complete();
     drop_owner();
   }
-  group.release_child(counted);
+  w.holds.give(group);
 }
 
 waiter* child_base::ended() noexcept {

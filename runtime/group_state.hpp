@@ -85,20 +85,6 @@ public:
   /// Thread: any, while the caller holds the scope.
   void failed(const std::exception_ptr& e) noexcept;
 
-  /// The group outlives one child more; false, and then the program ends, when it has ended.
-  /// `counted`: it is spawned on the thread of the group's loop, where all of them end. Those are
-  /// one hold together.
-  [[nodiscard]] bool hold_for_child(bool counted) noexcept {
-    if (!counted) return hold();
-    if (children_ == 0 && !hold()) return false;
-    ++children_;
-    return true;
-  }
-  /// Publishes: the group may be gone afterwards.
-  void release_child(bool counted) noexcept {
-    if (!counted || --children_ == 0) release();
-  }
-
   /// Whether a child may run at once; else it is kept until another one has ended.
   [[nodiscard]] bool try_run(suspended& child) noexcept;
   /// A child has ended: the oldest that was kept takes its place.
@@ -123,7 +109,6 @@ private:
   group_failures* const others_ = nullptr;
   const std::size_t running_max_ = 0;
   const bool fail_fast_ = true;
-  plain<std::size_t> children_ = 0;  // the loop's thread: those that are counted
   atomic<bool> cut_off_{false};
   spin_lock lock_;
   // Guarded by lock_ until the scope is empty.

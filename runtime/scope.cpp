@@ -72,9 +72,9 @@ bool cancel_scope::try_hold() noexcept {
   return false;
 }
 
-void cancel_scope::release() noexcept {
+void cancel_scope::release(std::uint64_t count) noexcept {
   const empty_fn on_empty = on_empty_;
-  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) on_empty(*this);  // sync: S2
+  if (holds_.fetch_sub(count, std::memory_order_acq_rel) == count) on_empty(*this);  // sync: S2
 }
 
 void cancel_scope::link(strand& s) noexcept {

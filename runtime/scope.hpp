@@ -61,8 +61,8 @@ public:
   /// then.
   [[nodiscard]] bool try_hold() noexcept;
   /// The same where false is a misuse that ends the program: in one step, however many do it.
-  [[nodiscard]] bool hold() noexcept {
-    return holds_.fetch_add(1, std::memory_order_acq_rel) != 0;  // sync: O3, as in try_hold()
+  [[nodiscard]] bool hold(std::uint64_t count = 1) noexcept {
+    return holds_.fetch_add(count, std::memory_order_acq_rel) != 0;  // sync: O3, as in try_hold()
   }
   /// True when the opener's hold was the only one: the scope is empty now, and on_empty isn't
   /// called.
@@ -72,7 +72,7 @@ public:
                                           std::memory_order_relaxed);
   }
   /// Publishes: the scope may be gone afterwards.
-  void release() noexcept;
+  void release(std::uint64_t count = 1) noexcept;
 
   scheduler& home() const noexcept { return *home_; }
   cancel_scope* outer() const noexcept { return outer_; }

@@ -31,8 +31,10 @@ struct scope_join : waiter, operation_tag {
   scope_join& operator=(const scope_join&) = delete;
 
   bool await_ready() noexcept {
+    worker& w = *current_worker();
+    w.holds.give_back();
     closed = scope->try_close();
-    return closed && current_worker()->spend();
+    return closed && w.spend();
   }
   void await_suspend(std::coroutine_handle<>) noexcept {
     if (closed) {  // the budget is gone

@@ -55,7 +55,9 @@ promise_base& begin_forked(forked& taken, worker& w) noexcept {
 
 promise_base* worker::begin_fork() noexcept {
   forked* const f = forks.pop(nullptr, [this] { home->notify_pushed(); });
-  return f != nullptr ? &begin_forked(*f, *this) : nullptr;
+  if (f == nullptr) return nullptr;
+  holds.give_back();
+  return &begin_forked(*f, *this);
 }
 
 void worker::resume(promise_base& p) noexcept {
@@ -109,12 +111,14 @@ void worker::finish_resume() noexcept {
     }
     if (ended == nullptr) return;
     share_ready();  // what dies with it may take long, or resume a coroutine
-    std::exchange(ended, nullptr)->end();
+    std::exchange(ended, nullptr)->end(*this);
   }
 }
 
 promise_base* worker::begin_spawned(suspended& s) noexcept {
-  promise_base* const p = static_cast<child_base&>(s).begin(*this);
+  auto& child = static_cast<child_base&>(s);
+  holds.keep_only(child.group());
+  promise_base* const p = child.begin(*this);
   if (p == nullptr) finish_resume();  // the function may have resumed a coroutine
   return p;
 }
@@ -122,7 +126,7 @@ promise_base* worker::begin_spawned(suspended& s) noexcept {
 std::coroutine_handle<> worker::end_spawned(strand& s) noexcept {
   // Somebody has resumed several coroutines: a posted function, or what died with one of them.
   while (ended != nullptr) [[unlikely]]
-    std::exchange(ended, nullptr)->end();
+    std::exchange(ended, nullptr)->end(*this);
   ended = &static_cast<child_base&>(s);
   return std::noop_coroutine();
 }

@@ -10,6 +10,7 @@
 #include "weft/runtime/message.hpp"
 #include "weft/runtime/ready_queue.hpp"
 #include "weft/runtime/scheduler.hpp"
+#include "weft/runtime/spare_holds.hpp"
 #include "weft/runtime/suspended.hpp"
 #include "weft/runtime/trace_span.hpp"
 #include "weft/runtime/worker_timers.hpp"
@@ -149,7 +150,9 @@ struct worker {
   /// What is to be resumed of a node that was taken from a ready queue: null when that was a
   /// spawned task that has ended as it began. Thread: owner, from its loop.
   promise_base* begin(suspended& s) noexcept {
-    return s.promise != nullptr ? s.promise : begin_spawned(s);
+    if (s.promise == nullptr) return begin_spawned(s);
+    holds.give_back();
+    return s.promise;
   }
 
   /// A spawned task has finished; its record follows once nothing of it is on the stack. Thread:
@@ -198,6 +201,7 @@ struct worker {
   // Owner thread.
   std::coroutine_handle<> run_slot{};
   child_base* ended = nullptr;  // its task has finished
+  spare_holds holds;
   std::int64_t turn_ends_ns = INT64_MAX;
   std::int64_t clock_read_ns = 0;
   bool turn_is_over = false;

@@ -37,6 +37,7 @@ struct thread_pool::seat {
   void run(detail::suspended& stolen) noexcept {
     wait.found();
     if (detail::promise_base* const p = worker.begin(stolen)) worker.resume(*p);
+    worker.holds.give_back();
   }
   unsigned random() noexcept {
     random_state = random_state * 1'664'525 + 1'013'904'223;

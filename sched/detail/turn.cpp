@@ -16,6 +16,7 @@ bool deliver_messages(worker& w, mailbox& box) noexcept {
     message* const next = m->next_message;
     m->deliver(*m, w);
     w.finish_resume();  // a posted function may have resumed a coroutine
+    w.holds.give_back();
     m = next;
   }
   w.delivering = false;
@@ -57,15 +58,20 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
       forks = 0;
       suspended* const s = next_woken(w);
       p = s != nullptr ? w.begin(*s) : w.pop_fork();
-      if (p == nullptr && s == nullptr) break;
+      if (p == nullptr && s == nullptr) {
+        if (w.holds.give_back()) continue;
+        break;
+      }
     }
     if (p != nullptr) w.resume(*p);
     ++ran;  // what has ended as it began, too
     if (w.ends_turn()) {
       w.forks_first = false;
+      w.holds.give_back();
       return ran;
     }
   }
+  w.holds.give_back();
   w.worked_through = ran == most;
   return ran;
 }

@@ -150,6 +150,25 @@ task<> keep_it(state& st, task_group& g) {
   co_return;
 }
 
+// Two groups at a time: who spawns in both, and ends children of both.
+task<> end_at_once() { co_return; }
+
+task<> spawn_two(task_group& g) {
+  (void)g.spawn(end_at_once);
+  (void)g.spawn(end_at_once);
+  co_return;
+}
+
+task<> spawn_within(state& st, task_group& g) {
+  task<> outside = spawn_two(g);
+  co_await std::move(outside);
+  auto inner = in_group(st, [&g](state&, task_group& within) -> task<> {
+    (void)within.spawn(spawn_two, std::ref(g));
+    co_return;
+  });
+  co_await std::move(inner);
+}
+
 // The handle has outlived the group.
 actor open_and_await(state& st) {
   auto group = in_group(st, keep_it);
@@ -346,6 +365,7 @@ const std::vector<exploration>& groups() {
       explored("task_group/await it or another", opened_and_given<await_it_or, 1>, 2),
       explored("task_group/cancel", cancelled<cancel_it>, 2),
       explored("task_group/an outsider cancels", cancelled<have_it_cancelled>, 1),
+      explored("task_group/two groups", opened<spawn_within, 0>, 2),
       explored("task_group/a stop meets the end", a_stop_meets_the_end, 2),
       explored("task_group/one fails", failed<one_fails, 0>, 2),
       explored("task_group/two fail", failed<two_fail, 1>, 2),
@@ -369,7 +389,7 @@ TEST_SUITE("runtime/task_group explored") {
             doctest::skip(sanitized() || rules_of("task_group").empty())) {
     const verdict v = drop_each(groups(), "task_group", {});
     CHECK_MESSAGE(v.wrong.empty(), v.text());
-    CHECK(v.noticed >= 14);
+    CHECK(v.noticed >= 17);
   }
 
   TEST_CASE("each memory order of a child that is weakened is noticed" *

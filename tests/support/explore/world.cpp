@@ -145,8 +145,10 @@ bool world::expire(worker_thread& own) {
 
 detail::promise_base* world::next(unsigned me) {
   detail::worker& w = *workers_[me]->record;
-  while (detail::suspended* const s = w.fifo.take())
-    if (detail::promise_base* const p = w.begin(*s)) return p;
+  do {
+    while (detail::suspended* const s = w.fifo.take())
+      if (detail::promise_base* const p = w.begin(*s)) return p;
+  } while (w.holds.give_back());
   if (detail::promise_base* const p = w.pop_fork()) return p;
   for (unsigned i = 0; steals_ && i != workers_.size(); ++i) {
     detail::worker& victim = *workers_[i]->record;
@@ -155,7 +157,7 @@ detail::promise_base* world::next(unsigned me) {
       if (detail::forked* const f = victim.forks.steal()) return &detail::begin_forked(*f, w);
     if (detail::suspended* const s = w.fifo.steal_from(victim.fifo)) {
       detail::promise_base* const p = w.begin(*s);
-      return p != nullptr ? p : next(me);  // there may be more of it
+      return p != nullptr ? p : next(me);  // there may be more of it, and spare holds
     }
   }
   return nullptr;
