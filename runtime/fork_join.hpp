@@ -102,8 +102,6 @@ protected:
   }
 
 private:
-  friend class strand;
-
   /// Starts a child, and forks those behind it: what runs next. While hops are made in passing.
   [[gnu::always_inline]] std::coroutine_handle<> run(record& r, record* end, worker& w) noexcept {
     promise_base& child = enter(r);
