@@ -3,6 +3,7 @@
 
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
+#include "support/forwarding_kernel.hpp"
 #include "support/from_outside.hpp"
 #include "support/long_tests.hpp"
 #include "support/waiting_tasks.hpp"
@@ -19,6 +20,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <ctime>
@@ -65,6 +67,10 @@ task<std::thread::id> meet(std::atomic<int>& there) {
 }
 
 task<> nothing() { co_return; }
+task<> meet_and_tell(std::atomic<int>& there, std::atomic<int>& met) {
+  if (both_are_there(there)) ++met;
+  co_return;
+}
 
 /// The two that have to meet, behind as many forks of which the other child is soon done.
 task<bool> meet_behind(int forks, std::atomic<int>& there) {
@@ -74,6 +80,36 @@ task<bool> meet_behind(int forks, std::atomic<int>& there) {
   }
   const auto deeper = co_await when_all(meet_behind(forks - 1, there), nothing());
   co_return std::get<0>(deeper);
+}
+
+task<int> fib(int n) {
+  if (n < 2) co_return n;
+  const auto both = co_await when_all(fib(n - 1), fib(n - 2));
+  co_return std::get<0>(both) + std::get<1>(both);
+}
+
+task<> add_one(std::atomic<int>& count) {
+  ++count;
+  co_return;
+}
+
+/// Spawns in its own group and in the one around it, in turn; so does a child of its own group.
+task<> spawn_here_and_there(task_group& outer, std::atomic<int>& total) {
+  std::atomic<int> mine = 0;
+  auto body = [&](task_group& inner) -> task<> {
+    auto elsewhere = [&]() -> task<> {
+      for (int i = 0; i < 40; ++i) outer.spawn(add_one, std::ref(total));
+      co_return;
+    };
+    for (int i = 0; i < 40; ++i) {
+      inner.spawn(add_one, std::ref(mine));
+      if (i % 8 == 0) outer.spawn(add_one, std::ref(total));
+    }
+    inner.spawn(elsewhere);
+    co_return;
+  };
+  co_await with_task_group(body);
+  if (mine == 40) ++total;
 }
 
 }  // namespace
@@ -133,6 +169,51 @@ TEST_SUITE("sched/thread_pool") {
         co_await when_all(std::move(pairs));
       }(there));
       for (const auto& t : there) CHECK(t == 2);
+    }
+  }
+
+  TEST_CASE("where the system refuses a fence for all threads, forks are joined all the same") {
+    struct : tests::forwarding_kernel {
+      int heavy_fence() noexcept override { return -ENOSYS; }
+    } without_fence;
+    thread_pool pool({.workers = 4, .kernel = &without_fence});
+    for (int i = 0; i < 10; ++i) CHECK(pool.run(fib(16)) == 987);
+  }
+
+  TEST_CASE("groups that are spawned into in turn, by several workers, await all their children") {
+    thread_pool pool({.workers = 4});
+    for (int i = 0; i < tests::repetitions(20, 1000); ++i) {
+      std::atomic<int> total = 0;
+      pool.run([](std::atomic<int>& count) -> task<> {
+        auto body = [&count](task_group& group) -> task<> {
+          for (int k = 0; k < 10; ++k)
+            group.spawn(spawn_here_and_there, std::ref(group), std::ref(count));
+          co_return;
+        };
+        co_await with_task_group(body);
+      }(total));
+      CHECK(total == 10 * (40 + 5 + 1));
+    }
+  }
+
+  TEST_CASE("a group has ended before the worker of its last child goes on to something else") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 100; ++i) {
+      std::atomic<int> there = 0;
+      std::atomic<int> met = 0;
+      pool.run([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
+        auto body = [&](task_group& outer) -> task<> {
+          auto spawn_some = [&](task_group& inner) -> task<> {
+            for (int k = 0; k < 3; ++k) inner.spawn(nothing);
+            outer.spawn(meet_and_tell, std::ref(both), std::ref(both_met));
+            co_return;
+          };
+          co_await with_task_group(spawn_some);
+          co_await meet_and_tell(both, both_met);
+        };
+        co_await with_task_group(body);
+      }(there, met));
+      REQUIRE(met == 2);
     }
   }
 
