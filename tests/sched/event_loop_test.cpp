@@ -18,7 +18,6 @@
 #include <chrono>
 #include <coroutine>
 #include <ctime>
-#include <memory>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -235,35 +234,5 @@ TEST_SUITE("sched/event_loop") {
       co_return total;
     }(loop));
     CHECK(sum == 100);
-  }
-
-  TEST_CASE("what dies with a task may resume another one, which ends with that") {
-    struct kept {
-      std::coroutine_handle<>* waiting;
-      bool await_ready() const noexcept { return false; }
-      void await_suspend(std::coroutine_handle<> h) const noexcept { *waiting = h; }
-      void await_resume() const noexcept {}
-    };
-    struct resumes_at_its_end {
-      std::coroutine_handle<>* waiting;
-      ~resumes_at_its_end() { waiting->resume(); }
-    };
-    event_loop loop;
-    int ended = 0;
-    loop.run([](int& count) -> task<> {
-      std::coroutine_handle<> waiting;
-      auto body = [&](task_group& g) -> task<> {
-        auto wait = [&]() -> task<> {
-          co_await kept{&waiting};
-          ++count;
-        };
-        auto end = [](std::unique_ptr<resumes_at_its_end>) -> task<> { co_return; };
-        g.spawn(wait);
-        while (!waiting) co_await yield();
-        g.spawn(end, std::make_unique<resumes_at_its_end>(&waiting));
-      };
-      co_await with_task_group(body);
-    }(ended));
-    CHECK(ended == 1);
   }
 }
