@@ -8,7 +8,8 @@
 // When that has finished, and nothing of it is on the worker's stack, the record is at its end
 // (end): the outcome is moved out if somebody may want it, the task's frame and the function are
 // destroyed, the strand leaves its scope, a failure goes to the group, whoever awaits the handle is
-// made ready, and then the group is released. The last to let go destroys the record.
+// made ready, and then the worker has its hold of the group (spare_holds.hpp). The last to let go
+// destroys the record.
 //
 //   C1: `waiter_`: null -> waiter (release CAS, acquire when it fails) or -> ended (acq_rel
 //       exchange); the one that comes second sees the other: no end is missed, and the outcome is

@@ -174,6 +174,7 @@ void child_base::request_stop() noexcept {
 }
 
 void child_base::end(worker& w) noexcept {
+  w.holds.keep_only(group_);  // who is resumed by what dies here may go on for long
   const bool wanted = owners_.load(std::memory_order_acquire) != 1;  // sync: C2
   const std::exception_ptr* const failure = kind_->end(*this, wanted);
   leave();

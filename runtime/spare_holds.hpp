@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // A group is held by each of its children. Holds are all alike, so a worker has some of one group
-// at hand: those of children that have ended here are for the next ones that begin here, and who
-// spawns many takes some at a time. So what a worker spawns and ends one after the other writes
-// nothing that workers share.
+// at hand: those of children that have ended here are for the next ones that are spawned here, and
+// who spawns many takes some at a time. So what a worker spawns and ends writes little that workers
+// share.
 //
-// A worker has none while it runs what may be none of that group's, but for the body that has just
-// spawned there, and none while it looks for work. So nobody waits for a group whose children have
-// ended for longer than until the worker that ended the last one comes back from it.
+// A worker has none while it runs what may be none of that group's, but for the stretch of a body
+// that has just spawned there, and none while it looks for work. So a group whose children have
+// ended waits at most until such a body, which is usually one of the group's, has suspended.
 
 #include <cstdint>
 

@@ -68,7 +68,7 @@ void worker::resume(promise_base& p) noexcept {
   hops_kept = 0;
   budget = budget_first;
   if (observed) [[unlikely]] {
-    hops_kept = UINT_MAX;
+    hops_kept = all_hops;
     note_task(p);
   }
   p.handle().resume();
@@ -80,13 +80,17 @@ void worker::resume(promise_base& p) noexcept {
 std::coroutine_handle<> worker::hop_over(std::coroutine_handle<> h) noexcept {
   hops = 0;
   if (run_slot != nullptr) return h;  // a posted function resumes several coroutines
-  // While the stack has not grown each transfer was a jump, and so will be those that follow, until
-  // the clock is due.
+  // Once before each time by way of the loop: where the transfers so far have not made the stack
+  // grow they were jumps, and more may follow, until the clock is due. All the stack that a chain
+  // can take is that much and a frame for each of them.
   constexpr std::uintptr_t grown_bytes = 4096;
   if (stack_base - stack_here() < grown_bytes && !clock_is_due()) {
+    stack_base = 0;
     budget = budget_after_hops();
+    if (budget == 0) use_up();
     hops_price = budget % clock_price;
-    hops = std::max(1U, hops_price / hops_cost) * hops_max - 1;
+    const unsigned rounds = budget == 0 ? clock_price / hops_cost - 1 : hops_price / hops_cost;
+    hops = std::max(1U, rounds) * hops_max - 1;
     return h;
   }
   run_slot = h;
@@ -105,6 +109,8 @@ void worker::finish_resume() noexcept {
       budget = budget_after_hops();
       if (due && look_at_clock()) budget = 0;
       if (budget == 0) use_up();
+      holds.give_back();
+      stack_base = stack_here();
       hops = hops_first;
       hops_price = hops_cost;
       std::exchange(run_slot, nullptr).resume();
@@ -119,7 +125,8 @@ promise_base* worker::begin_spawned(suspended& s) noexcept {
   auto& child = static_cast<child_base&>(s);
   holds.keep_only(child.group());
   promise_base* const p = child.begin(*this);
-  if (p == nullptr) finish_resume();  // the function may have resumed a coroutine
+  // The function may have resumed other coroutines.
+  if (run_slot != nullptr || ended != nullptr) finish_resume();
   return p;
 }
 
@@ -138,7 +145,8 @@ unsigned worker::budget_after_hops() const noexcept {
 bool worker::clock_is_due() const noexcept {
   if (budget == 0) return false;  // the task is to let others run, whatever the time
   // Where stretches are short a clock for each of them would cost too much.
-  return pace != 0 || budget_after_hops() % clock_price == 0;
+  const unsigned left = budget_after_hops();
+  return pace != 0 || left == 0 || (left - 1) / clock_price != (budget - 1) / clock_price;
 }
 
 bool worker::look_at_clock() noexcept {

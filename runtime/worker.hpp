@@ -16,7 +16,6 @@
 #include "weft/runtime/worker_timers.hpp"
 
 #include <atomic>
-#include <climits>
 #include <coroutine>
 #include <cstdint>
 
@@ -41,6 +40,7 @@ struct worker {
   /// meanwhile: compilers may turn each into a call (g++ below -O2, sanitizers), and so the stack
   /// stays bounded whatever they do.
   static constexpr unsigned hops_max = 32;
+  static constexpr unsigned all_hops = ~0U;
   /// Ready awaits in a row before a task lets others run.
   static constexpr unsigned budget_max = 128;
   /// What hops_max transfers take of that: so tasks that only fork and join give way too.
@@ -178,7 +178,7 @@ struct worker {
   /// The task that runs is to let others run. Thread: owner.
   void use_up() noexcept {
     budget = 0;
-    hops_kept = UINT_MAX;
+    hops_kept = all_hops;
   }
 
   /// The same for what is no task; note_end() follows. Thread: owner, while it is observed.
@@ -216,7 +216,7 @@ struct worker {
   bool delivering = false;          // messages, posted functions among them
   unsigned hops = 0;                // that may follow before a look at the stack, or the run slot
   unsigned hops_price = hops_cost;  // of those, when they have run out
-  std::uintptr_t stack_base = 0;    // where the last resume() began
+  std::uintptr_t stack_base = 0;    // where the stretch began; 0: it is not to be prolonged
   unsigned hops_kept = 0;  // for those that are looked at: all, when observed or without budget
   unsigned budget = budget_max;
   frame_cache frames;

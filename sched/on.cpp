@@ -16,6 +16,7 @@ away::away(scheduler& there, child_base& root, promise_base& caller) noexcept
 
 bool away::await_suspend(std::coroutine_handle<>) noexcept {
   strand& s = strand_of(*promise);
+  current_worker()->holds.give_back();  // not under the strand's lock
   if (!s.begin_wait(*this)) return rests(*this, *current_worker());
   if (!guest::home().admit(*this)) {
     s.abort_wait();

@@ -71,7 +71,8 @@ bool patience::pause() noexcept {
   const std::int64_t away = back - now;
   if (away < taken_ns) return true;
   looks_on_ = false;
-  const bool again = back - crowded_until_ns_ < soon_times * crowded_ns_;
+  const std::int64_t soon = std::min(soon_times * crowded_ns_, crowded_most_ns);
+  const bool again = back - crowded_until_ns_ < soon;
   crowded_ns_ = std::max(crowded_times * away, again ? 2 * crowded_ns_ : 0);
   crowded_ns_ = std::min(crowded_ns_, crowded_most_ns);
   crowded_until_ns_ = back + crowded_ns_;

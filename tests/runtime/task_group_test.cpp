@@ -554,6 +554,38 @@ TEST_SUITE("runtime/task_group") {
     });
   }
 
+  TEST_CASE("a group ends though who was resumed by what died with its child goes on for long") {
+    for (const unsigned workers : {1U, 2U}) {
+      const int enough =
+          workers == 1 ? 10'000 : 50'000'000;  // on one the group cannot go on meanwhile
+      const bool ended = run({.workers = workers}, [](unsigned count, int most) -> task<bool> {
+        std::atomic<void*> waiting = nullptr;
+        std::atomic<bool> over = false;
+        auto goes_on = [&]() -> task<bool> {
+          const by_handle handle{&waiting};
+          co_await handle;
+          for (int i = 0; i < most && !over; ++i) co_await []() -> task<> { co_return; }();
+          co_return over.load();
+        };
+        auto body = [&](task_group& outer) -> task<bool> {
+          join_handle<bool> other = outer.spawn(goes_on);
+          while (waiting == nullptr) co_await yield();
+          auto ends = [](resumes_at_its_end) -> task<> { co_return; };
+          auto inner = [&](task_group& g) -> task<> {
+            g.spawn(ends, resumes_at_its_end(waiting));
+            co_return;
+          };
+          co_await with_task_group(inner);
+          over = true;
+          const bool seen = co_await other;
+          co_return seen || count == 1;
+        };
+        co_return co_await with_task_group(body);
+      }(workers, enough));
+      CHECK(ended);
+    }
+  }
+
   TEST_CASE("a value that nobody takes is destroyed before its group ends") {
     on_both([](const run_options& options) {
       bool late = false;

@@ -103,6 +103,22 @@ struct opens_empty_groups {
   }
 };
 
+/// Ready awaits use up its budget, then it only forks and joins, and awaits what ends at once.
+struct forks_without_budget {
+  static task<> until(const served& s) {
+    event open;
+    open.set();
+    co_await yield();
+    for (unsigned i = 0; i < detail::worker::budget_max; ++i) co_await open.wait();
+    for (int i = 0; i < 2; ++i) (void)co_await number(1);
+    for (int i = 0; i < 100'000 && !s.done; ++i) {
+      for (int k = 0; k < 2; ++k) (void)co_await number(1);
+      (void)co_await when_all(number(1), number(2), number(3));
+    }
+    CHECK(s.done);
+  }
+};
+
 struct spawns_what_ends_as_it_begins {
   static task<> next(task_group& g, const served& s, int& left) {
     if (!s.done && --left != 0) g.spawn(&next, std::ref(g), std::cref(s), std::ref(left));
@@ -207,6 +223,18 @@ struct forks_after_computing {
     }
   }
 };
+struct forks_many_after_a_ready_await {
+  static task<> until(computes c, const bool& done) {
+    event always;
+    always.set();
+    for (int i = 0; i < 100'000 && !done; ++i) {
+      co_await always.wait();
+      std::vector<task<>> leaves;
+      for (int k = 0; k < 100; ++k) leaves.push_back(forks_after_computing::leaf(c));
+      co_await when_all(std::move(leaves));
+    }
+  }
+};
 struct yields_after_computing {
   static task<> until(computes c, const bool& done) {
     for (int i = 0; i < 10'000'000 && !done; ++i) {
@@ -252,11 +280,13 @@ void timer_beside_a_hog(run_options options, std::int64_t stretch_ns) {
 
 }  // namespace
 
-#define COMPUTING_HOGS forks_after_computing, yields_after_computing, locks_after_computing
+#define COMPUTING_HOGS                                                           \
+  forks_after_computing, forks_many_after_a_ready_await, yields_after_computing, \
+      locks_after_computing
 
 #define HOGS                                                                                    \
   forks_and_joins, forks_deeply, has_many_children, opens_empty_groups, ignores_refused_groups, \
-      ignores_refused_trips, spawns_what_ends_as_it_begins
+      ignores_refused_trips, spawns_what_ends_as_it_begins, forks_without_budget
 
 TEST_SUITE("sched/turn") {
   TEST_CASE_TEMPLATE("a woken task waits for a bounded number of resumes", Hog, HOGS) {
