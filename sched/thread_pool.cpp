@@ -4,7 +4,9 @@
 #include "weft/io/kernel/fork_guard.hpp"
 #include "weft/io/ring.hpp"
 #include "weft/runtime/assert.hpp"
+#include "weft/sched/detail/core_distances.hpp"
 #include "weft/sched/detail/hosting.hpp"
+#include "weft/sched/detail/nearest_first.hpp"
 #include "weft/sched/detail/patience.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
 #include "weft/sched/detail/stall_watch.hpp"
@@ -14,12 +16,15 @@
 #include "weft/sched/detail/work_or_park.hpp"
 #include "weft/sched/trace.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include <sched.h>
 
 namespace weft {
 
@@ -30,6 +35,8 @@ struct thread_pool::seat {
 
   // What work_or_park() asks of it.
   bool look() noexcept;
+  void note_core() noexcept;
+  int core() const noexcept { return core_.load(std::memory_order_relaxed); }  // relaxed: a hint
   void run_ready() noexcept { detail::run_ready(worker, detail::resumes_per_turn); }
   /// A message that the worker has sent to itself, without a wake-up.
   bool must_look_again() const noexcept { return !worker.inbox.empty(); }
@@ -56,8 +63,9 @@ struct thread_pool::seat {
   std::exception_ptr refused;  // why the ring could not be opened
   detail::patience wait;
   unsigned random_state = worker.index;
-  detail::suspended begun;   // what was forked elsewhere, and is to be run here
-  unsigned last_victim = 0;  // looked at first: where there was work there may be more
+  detail::suspended begun;     // what was forked elsewhere, and is to be run here
+  unsigned last_victim = 0;    // looked at first: where there was work there may be more
+  std::atomic<int> core_{-1};  // where its thread was a moment ago, where that matters
   std::thread thread;
 };
 
@@ -66,7 +74,9 @@ struct thread_pool::parts {
       : options(o), kernel(o.kernel != nullptr ? *o.kernel : system_kernel()),
         helpers(detail::make_helpers(kernel, o.helpers_max)), hosting(pool),
         stalls(detail::make_stall_watch(kernel, o, o.workers)),
-        forces(o.workers > 1 && kernel.heavy_fence() == 0) {}
+        forces(o.workers > 1 && kernel.heavy_fence() == 0) {
+    if (o.workers > 2) cores = &detail::core_distances::of_machine();
+  }
 
   /// False where the system refuses it: what is hidden stays so until its owner shares it.
   bool heavy_fence() const noexcept { return forces && kernel.heavy_fence() == 0; }
@@ -78,7 +88,9 @@ struct thread_pool::parts {
   detail::hosting hosting;
   const std::unique_ptr<detail::stall_watch> stalls;  // null: not asked for
   const bool forces;                                  // workers can take what others hide
-  detail::mailbox inbox;                              // whoever comes first delivers
+  const detail::core_distances all_near;
+  const detail::core_distances* cores = &all_near;  // of two workers each is the nearest
+  detail::mailbox inbox;                            // whoever comes first delivers
   std::vector<std::unique_ptr<seat>> seats;
   detail::theft_note<> thefts;
 
@@ -298,33 +310,31 @@ bool thread_pool::waits_for_ever(const seat& self) noexcept {
          !work_anywhere() && idle_.all_asleep() == asleep;
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. After the one that
-/// had some last time the others are looked at from a random one on, so that thieves spread out.
+void thread_pool::seat::note_core() noexcept {
+  if (pool.parts_->cores->levels() == 1) return;
+  core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
+}
+
+/// What the oldest fork of another worker resumes, else half of its woken tasks.
 detail::suspended* thread_pool::steal_shared(seat& thief) noexcept {
-  auto& seats = parts_->seats;
-  const auto count = static_cast<unsigned>(seats.size());
-  const unsigned start = thief.random() % count;
-  for (unsigned i = 0; i <= count; ++i) {
-    seat& victim = *seats[i == 0 ? thief.last_victim : (start + i) % count];
-    if (&victim == &thief) continue;
-    if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
-    if (detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo)) {
-      thief.last_victim = victim.worker.index;
-      return s;
-    }
-  }
-  return nullptr;
+  return detail::nearest_first<seat>(
+      parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
+        if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
+        detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo);
+        if (s != nullptr) thief.last_victim = victim.worker.index;
+        return s;
+      });
 }
 
 /// The same for what a worker has forked and not shared, since it has computed for long.
 detail::suspended* thread_pool::steal_hidden(seat& thief) noexcept {
-  for (const auto& victim : parts_->seats) {
-    if (victim.get() == &thief || !victim->worker.forks.hides()) continue;
-    const auto fence = [this] { (void)parts_->heavy_fence(); };
-    if (detail::forked* const f = victim->worker.forks.steal_by_force(fence))
-      return begin(thief, *victim, *f);
-  }
-  return nullptr;
+  const auto fence = [this] { (void)parts_->heavy_fence(); };
+  return detail::nearest_first<seat>(
+      parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
+        if (!victim.worker.forks.hides()) return nullptr;
+        detail::forked* const f = victim.worker.forks.steal_by_force(fence);
+        return f != nullptr ? begin(thief, victim, *f) : nullptr;
+      });
 }
 
 detail::suspended* thread_pool::steal(seat& thief) noexcept {
@@ -352,6 +362,7 @@ bool thread_pool::somebody_hides(const seat& thief) const noexcept {
 }
 
 bool thread_pool::seat::look() noexcept {
+  note_core();
   const bool posted = detail::deliver_messages(worker, pool.parts_->inbox);
   const bool delivered = detail::look_around(worker);
   const bool any = worker.fifo.has_any() || worker.forks.hides();

@@ -20,7 +20,7 @@ PLAIN = ("bash", "basename", "cat", "cp", "cut", "dirname", "env", "find", "mkdi
          "nproc", "readlink", "rm", "sed", "setarch", "sort", "tr", "xargs")
 
 TOOLS = {"ninja-build": "ninja", "meson": "meson", "pkg-config": "pkg-config", "python3": "python3"}
-LIBRARIES = {"liburing-dev": "pc.liburing", "libfmt-dev": "pc.fmt"}
+LIBRARIES = {"liburing-dev": "pc.liburing", "libfmt-dev": "pc.fmt", "libhwloc-dev": "pc.hwloc"}
 SAMPLES = {"libcli11-dev": "pc.CLI11", "libssl-dev": "pc.libcrypto", "libpng-dev": "pc.libpng"}
 OTHERS = {"libseccomp-dev": "pc.libseccomp", "libbenchmark-dev": "pc.benchmark",
           "libtbb-dev": "pc.tbb"}
