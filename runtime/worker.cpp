@@ -80,17 +80,19 @@ void worker::resume(promise_base& p) noexcept {
 std::coroutine_handle<> worker::hop_over(std::coroutine_handle<> h) noexcept {
   hops = 0;
   if (run_slot != nullptr) return h;  // a posted function resumes several coroutines
-  // Once before each time by way of the loop: where the transfers so far have not made the stack
-  // grow they were jumps, and more may follow, until the clock is due. All the stack that a chain
-  // can take is that much and a frame for each of them.
+  // While the transfers have not made the stack grow they were jumps, and some more may follow,
+  // until the clock is due: a chain takes no more stack than that, and a frame for each of those.
   constexpr std::uintptr_t grown_bytes = 4096;
+  constexpr unsigned rounds_max = 2;
   if (stack_base - stack_here() < grown_bytes && !clock_is_due()) {
-    stack_base = 0;
     budget = budget_after_hops();
-    if (budget == 0) use_up();
-    hops_price = budget % clock_price;
-    const unsigned rounds = budget == 0 ? clock_price / hops_cost - 1 : hops_price / hops_cost;
-    hops = std::max(1U, rounds) * hops_max - 1;
+    if (budget == 0) {
+      use_up();
+      stack_base = 0;  // once: whoever has resumed it by its handle may wait for that to return
+    }
+    hops_price = std::min(budget % clock_price, rounds_max * hops_cost);
+    const unsigned rounds = budget == 0 ? rounds_max : std::max(1U, hops_price / hops_cost);
+    hops = rounds * hops_max - 1;
     return h;
   }
   run_slot = h;
@@ -104,7 +106,16 @@ std::coroutine_handle<> worker::hop_to(promise_base& next) noexcept {
 
 void worker::finish_resume() noexcept {
   for (;;) {
-    while (run_slot != nullptr) {
+    if (ended != nullptr) {
+      share_ready();  // what dies with it may take long, or resume a coroutine
+      // Whom that resumes may need the run slot.
+      const std::coroutine_handle<> next = std::exchange(run_slot, nullptr);
+      std::exchange(ended, nullptr)->end(*this);
+      if (next != nullptr) {
+        finish_resume();
+        run_slot = next;
+      }
+    } else if (run_slot != nullptr) {
       const bool due = clock_is_due();
       budget = budget_after_hops();
       if (due && look_at_clock()) budget = 0;
@@ -114,10 +125,9 @@ void worker::finish_resume() noexcept {
       hops = hops_first;
       hops_price = hops_cost;
       std::exchange(run_slot, nullptr).resume();
+    } else {
+      return;
     }
-    if (ended == nullptr) return;
-    share_ready();  // what dies with it may take long, or resume a coroutine
-    std::exchange(ended, nullptr)->end(*this);
   }
 }
 
@@ -125,8 +135,10 @@ promise_base* worker::begin_spawned(suspended& s) noexcept {
   auto& child = static_cast<child_base&>(s);
   holds.keep_only(child.group());
   promise_base* const p = child.begin(*this);
-  // The function may have resumed other coroutines.
-  if (run_slot != nullptr || ended != nullptr) finish_resume();
+  if (run_slot != nullptr || ended != nullptr) {  // the function has resumed other coroutines
+    finish_resume();
+    if (p != nullptr) holds.keep_only(child.group());
+  }
   return p;
 }
 

@@ -586,6 +586,53 @@ TEST_SUITE("runtime/task_group") {
     }
   }
 
+  TEST_CASE("a group ends though who resumed its last child by the handle goes on for long") {
+    // Opens a group whose child is resumed by its handle, and says when that group has ended.
+    static constexpr auto open = [](std::atomic<void*>& waiting,
+                                    std::atomic<bool>& over) -> task<> {
+      auto waits = [](std::atomic<void*>& at) -> task<> {
+        const by_handle handle{&at};
+        co_await handle;
+      };
+      auto inner = [&](task_group& g) -> task<> {
+        g.spawn(waits, std::ref(waiting));
+        co_return;
+      };
+      co_await with_task_group(inner);
+      over = true;
+    };
+    static constexpr int enough = 50'000'000;
+    for (const bool before_its_task : {true, false}) {
+      const bool ended = run({.workers = 2}, [](bool before) -> task<bool> {
+        std::atomic<void*> waiting = nullptr;
+        std::atomic<bool> over = false;
+        auto goes_on = [&]() -> task<bool> {
+          for (int i = 0; i < enough && !over; ++i) co_await []() -> task<> { co_return; }();
+          co_return over.load();
+        };
+        auto resumes_first = [&]() -> task<bool> {
+          std::coroutine_handle<>::from_address(waiting.load()).resume();
+          return goes_on();
+        };
+        auto resumes_within = [&]() -> task<bool> {
+          std::coroutine_handle<>::from_address(waiting.load()).resume();
+          const bool seen = co_await goes_on();
+          co_return seen;
+        };
+        auto body = [&](task_group& outer) -> task<bool> {
+          outer.spawn(open, std::ref(waiting), std::ref(over));
+          while (waiting == nullptr) co_await yield();
+          join_handle<bool> other =
+              before ? outer.spawn(resumes_first) : outer.spawn(resumes_within);
+          const bool seen = co_await other;
+          co_return seen;
+        };
+        co_return co_await with_task_group(body);
+      }(before_its_task));
+      CHECK(ended);
+    }
+  }
+
   TEST_CASE("a value that nobody takes is destroyed before its group ends") {
     on_both([](const run_options& options) {
       bool late = false;
