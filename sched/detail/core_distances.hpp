@@ -2,7 +2,7 @@
 #pragma once
 // How far the cores of this machine are from each other: a thief looks at workers near it first,
 // since what it takes lies in a cache that both use, or at least in memory of the same node. As
-// hwloc sees it; where weft is built without, all are equally near.
+// hwloc sees it; where that is not there, all are equally near.
 
 #include <cstddef>
 #include <cstdint>
