@@ -35,8 +35,6 @@ struct thread_pool::seat {
 
   // What work_or_park() asks of it.
   bool look() noexcept;
-  void note_core() noexcept;
-  int core() const noexcept { return core_.load(std::memory_order_relaxed); }  // relaxed: a hint
   void run_ready() noexcept { detail::run_ready(worker, detail::resumes_per_turn); }
   /// A message that the worker has sent to itself, without a wake-up.
   bool must_look_again() const noexcept { return !worker.inbox.empty(); }
@@ -56,6 +54,10 @@ struct thread_pool::seat {
   void about_to_sleep() noexcept;
   void sleep() noexcept;
   detail::parker<>& parking() noexcept { return worker.parking; }
+
+  // For nearest_first().
+  void note_core() noexcept;
+  int core() const noexcept { return core_.load(std::memory_order_relaxed); }  // relaxed: a hint
 
   thread_pool& pool;
   detail::worker worker;
