@@ -217,6 +217,38 @@ TEST_SUITE("sched/thread_pool") {
     }
   }
 
+  TEST_CASE("a group has ended before the worker of its last child goes on to whom that woke") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 100; ++i) {
+      std::atomic<int> there = 0;
+      std::atomic<int> met = 0;
+      pool.run([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
+        event woken;
+        auto waits = [&]() -> task<> {
+          co_await woken.wait();
+          co_await meet_and_tell(both, both_met);
+        };
+        auto wakes = [&]() -> task<> {
+          woken.set();
+          co_return;
+        };
+        auto body = [&](task_group& outer) -> task<> {
+          outer.spawn(waits);
+          co_await yield();
+          auto spawn_some = [&](task_group& inner) -> task<> {
+            for (int k = 0; k < 3; ++k) inner.spawn(nothing);
+            inner.spawn(wakes);
+            co_return;
+          };
+          co_await with_task_group(spawn_some);
+          co_await meet_and_tell(both, both_met);
+        };
+        co_await with_task_group(body);
+      }(there, met));
+      REQUIRE(met == 2);
+    }
+  }
+
   TEST_CASE("several threads run tasks on one pool at once") {
     thread_pool pool({.workers = 2});
     std::atomic<int> sum = 0;
