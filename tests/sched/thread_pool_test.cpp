@@ -72,6 +72,17 @@ task<> meet_and_tell(std::atomic<int>& there, std::atomic<int>& met) {
   co_return;
 }
 
+/// Each time `body` runs, on two workers, two tasks meet in meet_and_tell().
+void two_always_meet(task<> (*body)(std::atomic<int>& there, std::atomic<int>& met)) {
+  thread_pool pool({.workers = 2});
+  for (int i = 0; i < 100; ++i) {
+    std::atomic<int> there = 0;
+    std::atomic<int> met = 0;
+    pool.run(body(there, met));
+    REQUIRE(met == 2);
+  }
+}
+
 /// The two that have to meet, behind as many forks of which the other child is soon done.
 task<bool> meet_behind(int forks, std::atomic<int>& there) {
   if (forks == 0) {
@@ -197,56 +208,44 @@ TEST_SUITE("sched/thread_pool") {
   }
 
   TEST_CASE("a group has ended before the worker of its last child goes on to something else") {
-    thread_pool pool({.workers = 2});
-    for (int i = 0; i < 100; ++i) {
-      std::atomic<int> there = 0;
-      std::atomic<int> met = 0;
-      pool.run([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
-        auto body = [&](task_group& outer) -> task<> {
-          auto spawn_some = [&](task_group& inner) -> task<> {
-            for (int k = 0; k < 3; ++k) inner.spawn(nothing);
-            outer.spawn(meet_and_tell, std::ref(both), std::ref(both_met));
-            co_return;
-          };
-          co_await with_task_group(spawn_some);
-          co_await meet_and_tell(both, both_met);
+    two_always_meet([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
+      auto body = [&](task_group& outer) -> task<> {
+        auto spawn_some = [&](task_group& inner) -> task<> {
+          for (int k = 0; k < 3; ++k) inner.spawn(nothing);
+          outer.spawn(meet_and_tell, std::ref(both), std::ref(both_met));
+          co_return;
         };
-        co_await with_task_group(body);
-      }(there, met));
-      REQUIRE(met == 2);
-    }
+        co_await with_task_group(spawn_some);
+        co_await meet_and_tell(both, both_met);
+      };
+      co_await with_task_group(body);
+    });
   }
 
   TEST_CASE("a group has ended before the worker of its last child goes on to whom that woke") {
-    thread_pool pool({.workers = 2});
-    for (int i = 0; i < 100; ++i) {
-      std::atomic<int> there = 0;
-      std::atomic<int> met = 0;
-      pool.run([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
-        event woken;
-        auto waits = [&]() -> task<> {
-          co_await woken.wait();
-          co_await meet_and_tell(both, both_met);
-        };
-        auto wakes = [&]() -> task<> {
-          woken.set();
+    two_always_meet([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
+      event woken;
+      auto waits = [&]() -> task<> {
+        co_await woken.wait();
+        co_await meet_and_tell(both, both_met);
+      };
+      auto wakes = [&]() -> task<> {
+        woken.set();
+        co_return;
+      };
+      auto body = [&](task_group& outer) -> task<> {
+        outer.spawn(waits);
+        co_await yield();
+        auto spawn_some = [&](task_group& inner) -> task<> {
+          for (int k = 0; k < 3; ++k) inner.spawn(nothing);
+          inner.spawn(wakes);
           co_return;
         };
-        auto body = [&](task_group& outer) -> task<> {
-          outer.spawn(waits);
-          co_await yield();
-          auto spawn_some = [&](task_group& inner) -> task<> {
-            for (int k = 0; k < 3; ++k) inner.spawn(nothing);
-            inner.spawn(wakes);
-            co_return;
-          };
-          co_await with_task_group(spawn_some);
-          co_await meet_and_tell(both, both_met);
-        };
-        co_await with_task_group(body);
-      }(there, met));
-      REQUIRE(met == 2);
-    }
+        co_await with_task_group(spawn_some);
+        co_await meet_and_tell(both, both_met);
+      };
+      co_await with_task_group(body);
+    });
   }
 
   TEST_CASE("several threads run tasks on one pool at once") {
