@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Prints `N passed, N failed[, N skipped[: WHY]]` of a build: test_summary.py BUILD MESON_EXIT_CODE
 
+What failed follows, an indented line each: the test, and of a doctest program the case, the place
+and what it found there.
+
 A doctest program counts by its cases, anything else as one. A test that says that it was skipped,
 and cases that a program leaves out, are counted as skipped, a skipped test with CI set as failed:
 nothing is left out unseen. What a skipped test gives as its reason (a line `skipped: WHY`) is
@@ -19,6 +22,11 @@ CASES = re.compile(r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) 
 REASON = re.compile(r"^skipped: (.+)$", re.MULTILINE)
 # What doctest prints may be coloured.
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Where a case begins, and where a check failed with what doctest says of it.
+FAILURE = re.compile(r"^TEST CASE: +(?P<case>.+)$|"
+                     r"^(?:\.\./)*(?P<error>\S+:\d+: (?:FATAL )?ERROR: .+(?:\n  .+)*)",
+                     re.MULTILINE)
+FAILURES_SHOWN = 5
 
 
 def count(test):
@@ -39,6 +47,22 @@ def reasons(tests):
     return list(dict.fromkeys(sum(said, [])))
 
 
+def failures(test):
+    """What failed in one line of meson's testlog.json, told in a line each."""
+    if not count(test)[1]:
+        return []
+    name = test.get("name", "?").rpartition(" / ")[2]
+    case, found = "", []
+    for part in FAILURE.finditer(COLOURS.sub("", test.get("stdout", ""))):
+        if part["case"]:
+            case = part["case"]
+        else:
+            found.append(" ".join(f"{name}: {case}: {part['error']}".split()))
+    left_out = len(found) - FAILURES_SHOWN
+    more = [f"{name}: and {left_out} more"] if left_out > 0 else []
+    return found[:FAILURES_SHOWN] + more or [f"{name}: {test['result']}"]
+
+
 def main():
     log = pathlib.Path(sys.argv[1]) / "meson-logs" / "testlog.json"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
@@ -49,6 +73,8 @@ def main():
         failed = 1
     why = ": " + "; ".join(reasons(tests)) if reasons(tests) else ""
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "") + why)
+    for failure in sum((failures(test) for test in tests), []):
+        print("  " + failure)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,22 @@ def test_fails_with_one_that_fails(s):
     assert done.stdout.splitlines()[-1] == "1 passed, 1 failed", done
 
 
+def test_names_what_failed(s):
+    log = "\n".join(json.dumps(one) for one in [
+        {"name": "weft:a / a on epoll", "result": "FAIL", "stdout":
+         "TEST CASE:  first\n\nTEST CASE:  second\n\n"
+         "../../tests/a_test.cpp:7: ERROR: CHECK( n == 0 ) is NOT correct!\n"
+         "  values: CHECK( 1 == 0 )\n  logged: after\n          it\n\n"
+         "[doctest] test cases: 6 | 5 passed | 1 failed | 0 skipped"},
+        {"name": "weft:b / b", "result": "TIMEOUT"}])
+    done = fails(s.dev("test", TESTLOG=log))
+    *_, summary, case, program, last = done.stdout.splitlines()
+    assert " 5 passed, 2 failed (" in summary and last == "5 passed, 2 failed", done
+    assert case == ("  a on epoll: second: tests/a_test.cpp:7: ERROR: CHECK( n == 0 ) is NOT "
+                    "correct! values: CHECK( 1 == 0 ) logged: after it"), done
+    assert program == "  b: TIMEOUT", done
+
+
 def test_shows_what_is_skipped_and_why(s):
     log = "\n".join(json.dumps(one) for one in [
         {"name": "a", "result": "OK", "stdout": "[doctest] test cases: 6 | 4 passed | 0 failed | "
@@ -206,7 +222,8 @@ TESTS = [demo_starts_where_its_caller_is, doctor_is_built_and_run,
          lint_looks_at_everything, lint_fails_when_one_of_its_parts_does,
          format_writes_sources_and_lists, clean_removes_what_was_built,
          test_runs_one_configuration_and_counts, test_fails_with_one_that_fails,
-         test_shows_what_is_skipped_and_why, test_counts_a_build_that_fails, test_knows_only_all,
+         test_names_what_failed, test_shows_what_is_skipped_and_why,
+         test_counts_a_build_that_fails, test_knows_only_all,
          test_all_covers_both_compilers_however_cxx_is_spelled, test_all_hands_its_arguments_on]
 
 
