@@ -16,6 +16,7 @@
 #include <exception>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace weft {
 
@@ -71,7 +72,8 @@ event_loop::~event_loop() {
   WEFT_ASSERT(parts_->hosting.guests.empty(),
               "an event_loop was destroyed while a task runs on it");
   while (somebody_sends()) std::this_thread::yield();
-  detail::discard_posted(parts_->worker.inbox);
+  for (detail::message* m = parts_->worker.inbox.drain(); m != nullptr;)
+    detail::discard_posted(*std::exchange(m, m->next_message));
 }
 
 void event_loop::send(detail::message& m) noexcept { send_to(parts_->worker, m); }
@@ -164,7 +166,7 @@ bool event_loop::waits_for_ever() noexcept {
 template <class Ended>
 void event_loop::turn(Ended ended) noexcept {
   detail::worker& w = parts_->worker;
-  const bool delivered = detail::deliver_messages(w, w.inbox);
+  const bool delivered = detail::deliver_messages(w);
   detail::begin_turn(w);
   const unsigned ran = detail::run_ready(w, detail::resumes_per_turn);
   if (ended()) return;

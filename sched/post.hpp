@@ -36,13 +36,6 @@ posted& make_posted(F&& fn, std::source_location where) {
 }
 
 /// Frees what was posted to a scheduler that ends without having run it.
-inline void discard_posted(mailbox& box) noexcept {
-  message* m = box.drain();
-  while (m != nullptr) {
-    message* const next = m->next_message;
-    delete static_cast<posted*>(m);
-    m = next;
-  }
-}
+inline void discard_posted(message& m) noexcept { delete static_cast<posted*>(&m); }
 
 }  // namespace weft::detail

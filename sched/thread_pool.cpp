@@ -8,6 +8,7 @@
 #include "weft/sched/detail/hosting.hpp"
 #include "weft/sched/detail/nearest_first.hpp"
 #include "weft/sched/detail/patience.hpp"
+#include "weft/sched/detail/shared_inbox.hpp"
 #include "weft/sched/detail/signal_watch.hpp"
 #include "weft/sched/detail/stall_watch.hpp"
 #include "weft/sched/detail/task_report.hpp"
@@ -35,7 +36,7 @@ struct thread_pool::seat {
 
   // What work_or_park() asks of it.
   bool look() noexcept;
-  void run_ready() noexcept { detail::run_ready(worker, detail::resumes_per_turn); }
+  void run_ready() noexcept;
   /// A message that the worker has sent to itself, without a wake-up.
   bool must_look_again() const noexcept { return !worker.inbox.empty(); }
   detail::suspended* steal() noexcept { return pool.steal(*this); }
@@ -65,9 +66,10 @@ struct thread_pool::seat {
   std::exception_ptr refused;  // why the ring could not be opened
   detail::patience wait;
   unsigned random_state = worker.index;
-  detail::suspended begun;     // what was forked elsewhere, and is to be run here
-  unsigned last_victim = 0;    // looked at first: where there was work there may be more
-  std::atomic<int> core_{-1};  // where its thread was a moment ago, where that matters
+  detail::message* sent = nullptr;  // taken from the pool's inbox, to be delivered here
+  detail::suspended begun;          // what was forked elsewhere, and is to be run here
+  unsigned last_victim = 0;         // looked at first: where there was work there may be more
+  std::atomic<int> core_{-1};       // where its thread was a moment ago, where that matters
   std::thread thread;
 };
 
@@ -92,7 +94,7 @@ struct thread_pool::parts {
   const bool forces;                                  // workers can take what others hide
   const detail::core_distances all_near;
   const detail::core_distances* cores = &all_near;  // of two workers each is the nearest
-  detail::mailbox inbox;                            // whoever comes first delivers
+  detail::shared_inbox inbox;                       // whoever comes first delivers
   std::vector<std::unique_ptr<seat>> seats;
   detail::theft_note<> thefts;
 
@@ -208,7 +210,7 @@ thread_pool::~thread_pool() {
     if (s->worker.parking.terminate()) s->ring->ring_doorbell();
   for (auto& s : p.seats) s->thread.join();
   while (somebody_sends()) std::this_thread::yield();
-  detail::discard_posted(p.inbox);
+  while (detail::message* const m = p.inbox.take([] {})) detail::discard_posted(*m);
 }
 
 unsigned thread_pool::workers() const noexcept {
@@ -271,6 +273,10 @@ void thread_pool::release_outside() noexcept { parts_->hosting.outside->release(
 void thread_pool::look_again() noexcept {
   const sending guard(*this);
   notify_pushed();
+}
+
+detail::message* thread_pool::take_message() noexcept {
+  return parts_->inbox.take([this] { notify_pushed(); });
 }
 
 void thread_pool::wake_one() noexcept {
@@ -365,11 +371,19 @@ bool thread_pool::somebody_hides(const seat& thief) const noexcept {
 
 bool thread_pool::seat::look() noexcept {
   note_core();
-  const bool posted = detail::deliver_messages(worker, pool.parts_->inbox);
+  sent = pool.take_message();
   const bool delivered = detail::look_around(worker);
-  const bool any = worker.fifo.has_any() || worker.forks.hides();
-  if (any || posted || delivered) wait.found();
+  const bool any = sent != nullptr || worker.fifo.has_any() || worker.forks.hides();
+  if (any || delivered) wait.found();
   return any;
+}
+
+void thread_pool::seat::run_ready() noexcept {
+  for (unsigned i = 0; sent != nullptr; ++i) {
+    detail::deliver(worker, *sent);
+    sent = i != detail::resumes_per_turn ? pool.take_message() : nullptr;
+  }
+  detail::run_ready(worker, detail::resumes_per_turn);
 }
 
 /// What completes is queued for all to see, since the worker counts as asleep; but no other sleeper

@@ -75,6 +75,7 @@ private:
   thread_pool(const run_options& options, counted);
 
   void wake_one() noexcept override;
+  detail::message* take_message() noexcept;
   void refuse_in_forked_child() const;
   void drive(detail::main_task_base& main);
   void start_threads();

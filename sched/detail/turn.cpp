@@ -7,19 +7,23 @@
 
 namespace weft::detail {
 
-bool deliver_messages(worker& w, mailbox& box) noexcept {
-  message* m = box.drain();
-  if (m == nullptr) return false;
-  w.share_ready();  // a posted function may take long
+void deliver(worker& w, message& m) noexcept {
+  w.share_ready();
   w.delivering = true;
+  m.deliver(m, w);
+  w.finish_resume();  // a posted function may have resumed a coroutine
+  w.delivering = false;
+  w.holds.give_back();
+}
+
+bool deliver_messages(worker& w) noexcept {
+  message* m = w.inbox.drain();
+  if (m == nullptr) return false;
   while (m != nullptr) {
     message* const next = m->next_message;
-    m->deliver(*m, w);
-    w.finish_resume();  // a posted function may have resumed a coroutine
-    w.holds.give_back();
+    deliver(w, *m);
     m = next;
   }
-  w.delivering = false;
   return true;
 }
 
@@ -77,7 +81,7 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
 }
 
 bool look_around(worker& w) noexcept {
-  const bool delivered = deliver_messages(w, w.inbox);
+  const bool delivered = deliver_messages(w);
   w.collecting = true;
   begin_turn(w);
   w.ring->poll();

@@ -13,9 +13,11 @@ inline constexpr unsigned resumes_per_turn = 64;
 /// Forked children in a row before a woken task gets its turn.
 inline constexpr unsigned forks_in_a_row = 16;
 
-/// The messages of `box`: the worker's own, or one that several workers share. Says whether there
-/// were any.
-bool deliver_messages(worker& w, mailbox& box) noexcept;
+/// One message; what it does may take long.
+void deliver(worker& w, message& m) noexcept;
+
+/// The worker's own messages. Says whether there were any.
+bool deliver_messages(worker& w) noexcept;
 
 /// Looks at the clock, and expires the timers whose time has come, a bounded number of them.
 void begin_turn(worker& w) noexcept;

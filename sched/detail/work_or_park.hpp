@@ -7,6 +7,7 @@
 // task, queue or ring.
 
 #include <concepts>
+#include <utility>
 
 namespace weft::detail {
 
@@ -40,13 +41,13 @@ concept pool_seat = requires(Seat& s) {
 template <class Idle, pool_seat Seat>
 void work_or_park(Idle& idle, unsigned me, Seat& seat) noexcept {
   bool searching = false;
-  const auto end_search = [&] {
-    if (searching && idle.end_search()) seat.wake_one();
-    searching = false;
+  const auto end_search = [&](auto more) {
+    if (std::exchange(searching, false) && idle.end_search() && more()) seat.wake_one();
   };
   while (!seat.parking().terminated()) {
     if (seat.look()) {
-      end_search();
+      // For what was pushed meanwhile nobody was woken. A message alone is worth no wake-up.
+      end_search([&] { return seat.work_anywhere(); });
       seat.run_ready();
       continue;
     }
@@ -54,7 +55,7 @@ void work_or_park(Idle& idle, unsigned me, Seat& seat) noexcept {
     if (!searching) searching = idle.try_begin_search();
     if (searching) {
       if (auto* const stolen = seat.steal()) {
-        end_search();
+        end_search([] { return true; });  // there is mostly more, and to look would take a fence
         seat.run(*stolen);
         continue;
       }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 // Parking under every interleaving (within the bounds of the explorer): a pool in small, whose
-// workers live by the real work_or_park, on the real fork_deque, idle_workers and parker, and whose
-// jobs need other jobs to run beside them. A lost wake-up leaves a job queued and all workers
-// asleep or stuck, which the explorer calls a deadlock. And the proof that this would be noticed:
-// each rule that is dropped, each order that is weakened.
+// workers live by the real work_or_park, on the real fork_deque, shared_inbox, idle_workers and
+// parker, and whose jobs need other jobs to run beside them. A lost wake-up leaves a job queued and
+// all workers asleep or stuck, which the explorer calls a deadlock. And the proof that this would
+// be noticed: each rule that is dropped, each order that is weakened.
 
 #include "support/explore/atomic.hpp"
 #include "support/explore/engine.hpp"
@@ -12,6 +12,7 @@
 #include "weft/runtime/detail/fork_deque.hpp"
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/detail/parker.hpp"
+#include "weft/sched/detail/shared_inbox.hpp"
 #include "weft/sched/detail/theft_note.hpp"
 #include "weft/sched/detail/work_or_park.hpp"
 
@@ -40,6 +41,7 @@ struct rules {
   bool re_check_claims = true;      // it claims a sleeper, itself maybe; else: it just goes on
   bool last_wakes_next = true;      // the last searcher that finds work wakes another worker
   bool wake_after_push = true;
+  bool tell_of_more = true;  // who takes one of several that were posted
   bool parked_word = true;   // who is claimed is unparked
   bool tells_search = true;  // go_to_sleep is told that the worker searched
   bool force = true;         // who finds nothing shared takes what is hidden
@@ -50,7 +52,7 @@ struct rules {
 
 class small_pool {
 public:
-  struct job {
+  struct job : detail::message {
     std::function<void(unsigned worker)> body;
     plain<bool> ran;
   };
@@ -75,11 +77,8 @@ public:
 
   // What a thread outside of the pool does.
   void post(job* j) {
-    lock_.lock();
-    posted_.push_back(j);
-    posted_count_.fetch_add(1, std::memory_order_seq_cst);
-    lock_.unlock();
-    if (rules_.wake_after_push && idle_.should_wake()) wake_one();
+    posted_.push(*j);
+    tell();
   }
 
   // A job that is there from the start.
@@ -155,16 +154,9 @@ private:
   }
 
   job* take_posted() {
-    if (posted_count_.load(std::memory_order_seq_cst) == 0) return nullptr;
-    lock_.lock();
-    job* j = nullptr;
-    if (!posted_.empty()) {
-      j = posted_.front();
-      posted_.pop_front();
-      posted_count_.fetch_sub(1, std::memory_order_seq_cst);
-    }
-    lock_.unlock();
-    return j;
+    return static_cast<job*>(posted_.take([this] {
+      if (rules_.tell_of_more) tell();
+    }));
   }
 
   job* steal_from_others(unsigned me) {
@@ -182,7 +174,7 @@ private:
   }
 
   bool any_work() {
-    if (posted_count_.load(std::memory_order_seq_cst) != 0) return true;
+    if (!posted_.empty()) return true;
     const auto any = [this](auto has_some) {
       return std::any_of(seats_.begin(), seats_.end(),
                          [&](const auto& w) { return has_some(w->queue); });
@@ -205,9 +197,7 @@ private:
   books idle_;
   std::vector<std::unique_ptr<seat>> seats_;
   detail::theft_note<atomics> thefts_;
-  mutex lock_;
-  std::deque<job*> posted_;
-  atomic<int> posted_count_{0};
+  detail::basic_shared_inbox<atomics, mutex> posted_;
   std::deque<job> jobs_;
   int unfinished_ = 0;
 };
@@ -427,7 +417,6 @@ constexpr std::string_view uniform = "R1 needs only should_wake and go_to_sleep 
                                      "nobody has to prove that less will do";
 constexpr excuse excuses[] = {
     {"try_begin_search rmw seq_cst #0", uniform},
-    {"end_search rmw seq_cst #0", uniform},
     {"woke_up rmw seq_cst #0", uniform},
     {"claim_sleeper rmw seq_cst #0", uniform},
 };
@@ -457,6 +446,7 @@ TEST_SUITE("sched/idle_workers explored") {
         {"the re-check does not claim", {.re_check_claims = false}},
         {"the last searcher wakes nobody", {.last_wakes_next = false}},
         {"a push wakes nobody", {.wake_after_push = false}},
+        {"nobody is told of what a take leaves behind", {.tell_of_more = false}},
         {"a claimed worker is not unparked", {.parked_word = false}},
         {"a searcher sleeps as if it had not searched", {.tells_search = false}},
         {"what is hidden stays so", {.force = false}},
@@ -479,6 +469,7 @@ TEST_SUITE("sched/idle_workers explored") {
         {"parker/leave", leave, 2, 1},
         {"parker/leave and terminate", leave_and_terminate, 2, 1},
         {"parking/fork one", fork_one, 2, 1},
+        {"parking/post two", post_two, 2, 1},
     };
     std::vector<exploration> explorations;
     for (const named& n : small) {
@@ -486,7 +477,8 @@ TEST_SUITE("sched/idle_workers explored") {
           {{.name = n.name, .preemptions = n.preemptions, .stale_reads = n.stale_reads},
            [&n](scenario& sc) { n.build(sc, {}); }});
     }
-    const verdict v = weaken_each(explorations, {"/parker.hpp", "/idle_workers.hpp"}, excuses);
+    const verdict v = weaken_each(
+        explorations, {"/parker.hpp", "/idle_workers.hpp", "/shared_inbox.hpp"}, excuses);
     CHECK_MESSAGE(v.wrong.empty(), v.text());
     CHECK(v.noticed >= 8);
   }

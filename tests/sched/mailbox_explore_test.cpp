@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-// The mailbox under every interleaving (within the bounds of the explorer): each message arrives
-// once, whole, in the order of its sender; a worker that sleeps between the looks misses none,
-// whether it is the only reader and is unparked, or one of a pool that is woken by the idle word.
+// The mailbox under every interleaving (within the bounds of the explorer), and the inbox of a pool
+// that stands on it: each message arrives once, whole, in the order of its sender; a worker that
+// sleeps between the looks misses none, whether it is the only reader and is unparked, or one of a
+// pool that is woken by the idle word.
 // Each order that is weakened and each rule that is dropped is noticed.
 
 #include "support/explore/atomic.hpp"
@@ -11,6 +12,7 @@
 #include "weft/runtime/detail/idle_workers.hpp"
 #include "weft/runtime/detail/parker.hpp"
 #include "weft/runtime/message.hpp"
+#include "weft/sched/detail/shared_inbox.hpp"
 
 #include <doctest/doctest.h>
 
@@ -32,8 +34,31 @@ struct letter : detail::message {
 };
 
 using mailbox = detail::basic_mailbox<weft::explore::atomics>;
+using shared_inbox = detail::basic_shared_inbox<weft::explore::atomics, mutex>;
 
-struct post {
+/// Who reads letters, some at a time.
+class reader {
+public:
+  void read(detail::message& m) {
+    auto& l = static_cast<letter&>(m);
+    const int payload = l.payload.read();
+    check(payload != 0, "what the sender wrote has been handed over");
+    check(!l.read.read(), "a message arrives once");
+    l.read.write(true);
+    int& before = last_[static_cast<std::size_t>(payload / 10)];
+    check(before < payload, "messages of one sender keep their order");
+    before = payload;
+    ++count_;
+  }
+  int count() const { return count_; }
+
+private:
+  std::array<int, 2> last_{};
+  int count_ = 0;
+};
+
+template <class Box>
+struct post_to {
   static constexpr std::size_t senders_max = 2, letters_max = 2;
 
   // Letter `nth` of `sender`, whose payload tells the letters of a sender apart.
@@ -46,29 +71,22 @@ struct post {
     for (std::size_t n = 0; n != letters_sent; ++n) box.push(write(sender, n));
   }
 
+  Box box;
+  std::array<std::array<letter, letters_max>, senders_max> letters;
+};
+
+struct post : post_to<mailbox> {
   // Says how many letters it has read.
   int read_all() {
-    int count = 0;
-    std::array<int, senders_max> last{};
+    reader all;
     detail::message* m = box.drain();
     while (m != nullptr) {
       detail::message* const next = m->next_message;
-      auto& l = static_cast<letter&>(*m);
-      const int payload = l.payload.read();
-      check(payload != 0, "what the sender wrote has been handed over");
-      check(!l.read.read(), "a message arrives once");
-      l.read.write(true);
-      int& before = last[static_cast<std::size_t>(payload / 10)];
-      check(before < payload, "messages of one sender keep their order");
-      before = payload;
-      ++count;
+      all.read(*m);
       m = next;
     }
-    return count;
+    return all.count();
   }
-
-  mailbox box;
-  std::array<std::array<letter, letters_max>, senders_max> letters;
 };
 
 // Two senders, and readers that look a few times without ever sleeping.
@@ -88,6 +106,30 @@ void send_and_drain(scenario& s, unsigned readers) {
     const int left = st->read_all();
     check(st->read[0] + st->read[1] + left == 3, "no message is lost");
     check(st->box.empty(), "a mailbox that was read to its end is empty");
+  });
+}
+
+// The same where readers take one at a time.
+void send_and_take(scenario& s) {
+  struct state : post_to<shared_inbox> {
+    void take_by(reader& r) {
+      if (detail::message* const m = box.take([] {})) r.read(*m);
+    }
+    std::array<reader, 2> readers;
+  };
+  const auto st = std::make_shared<state>();
+  s.thread([st] { st->send(0, 2); });
+  s.thread([st] { st->send(1, 1); });
+  for (unsigned r = 0; r != 2; ++r) {
+    s.thread([st, r] {
+      for (int looks = 0; looks != 2; ++looks) st->take_by(st->readers[r]);
+    });
+  }
+  s.at_end([st] {
+    reader rest;
+    while (!st->box.empty()) st->take_by(rest);
+    const int read = st->readers[0].count() + st->readers[1].count() + rest.count();
+    check(read == 3, "no message is lost");
   });
 }
 
@@ -184,6 +226,11 @@ std::vector<exploration> explorations() {
                     .random_executions = 3'000},
                    [readers](scenario& s) { send_and_drain(s, readers); }});
   }
+  all.push_back({{.name = "inbox/two readers",
+                  .preemptions = 2,
+                  .stale_reads = 1,
+                  .random_executions = 3'000},
+                 send_and_take});
   for (const named& n : sleeps) {
     all.push_back({{.name = n.name,
                     .preemptions = n.preemptions,

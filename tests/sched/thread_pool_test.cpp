@@ -9,6 +9,7 @@
 #include "support/waiting_tasks.hpp"
 #include "support/watched_kernel.hpp"
 #include "weft/runtime/event.hpp"
+#include "weft/runtime/latch.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/small_range.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -67,21 +68,48 @@ task<std::thread::id> meet(std::atomic<int>& there) {
 }
 
 task<> nothing() { co_return; }
-task<> meet_and_tell(std::atomic<int>& there, std::atomic<int>& met) {
-  if (both_are_there(there)) ++met;
-  co_return;
-}
 
-/// Each time `body` runs, on two workers, two tasks meet in meet_and_tell().
-void two_always_meet(task<> (*body)(std::atomic<int>& there, std::atomic<int>& met)) {
+/// Where two meet, at the same time, on a pool of two workers.
+struct meeting {
+  thread_pool& pool;
+  std::atomic<int> there = 0;
+  std::atomic<int> met = 0;
+
+  void take_part_now() {
+    if (both_are_there(there)) ++met;
+  }
+  task<> take_part() {
+    take_part_now();
+    co_return;
+  }
+  /// When a group of a few has ended, which both workers may have run.
+  task<> take_part_after_group() {
+    auto spawn_some = [](task_group& group) -> task<> {
+      for (int k = 0; k < 3; ++k) group.spawn(nothing);
+      co_return;
+    };
+    co_await with_task_group(spawn_some);
+    take_part_now();
+  }
+};
+
+/// Each time `body` runs two meet, and it does not end before.
+void two_always_meet(task<> (*body)(meeting&)) {
   thread_pool pool({.workers = 2});
   for (int i = 0; i < 100; ++i) {
-    std::atomic<int> there = 0;
-    std::atomic<int> met = 0;
-    pool.run(body(there, met));
-    REQUIRE(met == 2);
+    meeting m{.pool = pool};
+    pool.run(body(m));
+    REQUIRE(m.met == 2);
   }
 }
+
+/// A coroutine that waits until somebody resumes it by its handle.
+struct handed_out {
+  std::atomic<void*>* to;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) const { *to = h.address(); }
+  void await_resume() const noexcept {}
+};
 
 /// The two that have to meet, behind as many forks of which the other child is soon done.
 task<bool> meet_behind(int forks, std::atomic<int>& there) {
@@ -208,26 +236,26 @@ TEST_SUITE("sched/thread_pool") {
   }
 
   TEST_CASE("a group has ended before the worker of its last child goes on to something else") {
-    two_always_meet([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
+    two_always_meet([](meeting& m) -> task<> {
       auto body = [&](task_group& outer) -> task<> {
         auto spawn_some = [&](task_group& inner) -> task<> {
           for (int k = 0; k < 3; ++k) inner.spawn(nothing);
-          outer.spawn(meet_and_tell, std::ref(both), std::ref(both_met));
+          outer.spawn([&] { return m.take_part(); });
           co_return;
         };
         co_await with_task_group(spawn_some);
-        co_await meet_and_tell(both, both_met);
+        m.take_part_now();
       };
       co_await with_task_group(body);
     });
   }
 
   TEST_CASE("a group has ended before the worker of its last child goes on to whom that woke") {
-    two_always_meet([](std::atomic<int>& both, std::atomic<int>& both_met) -> task<> {
+    two_always_meet([](meeting& m) -> task<> {
       event woken;
       auto waits = [&]() -> task<> {
         co_await woken.wait();
-        co_await meet_and_tell(both, both_met);
+        m.take_part_now();
       };
       auto wakes = [&]() -> task<> {
         woken.set();
@@ -242,7 +270,82 @@ TEST_SUITE("sched/thread_pool") {
           co_return;
         };
         co_await with_task_group(spawn_some);
-        co_await meet_and_tell(both, both_met);
+        m.take_part_now();
+      };
+      co_await with_task_group(body);
+    });
+  }
+
+  TEST_CASE("a group has ended before who spawned in it goes on to what was forked") {
+    two_always_meet(
+        [](meeting& m) -> task<> { co_await when_all(m.take_part_after_group(), m.take_part()); });
+  }
+
+  TEST_CASE("a group has ended before who spawned in it goes on to a posted function") {
+    two_always_meet([](meeting& m) -> task<> {
+      event ended;
+      std::atomic<void*> waits = nullptr;
+      auto spawns = [&]() -> task<> {
+        co_await handed_out{&waits};
+        co_await m.take_part_after_group();
+      };
+      auto body = [&](task_group& outer) -> task<> {
+        outer.spawn(spawns);
+        while (waits == nullptr) co_await yield();
+        m.pool.post([&waits] { std::coroutine_handle<>::from_address(waits).resume(); });
+        m.pool.post([&m, &ended] {
+          m.take_part_now();
+          ended.set();
+        });
+        co_await ended.wait();
+      };
+      co_await with_task_group(body);
+    });
+  }
+
+  TEST_CASE("functions that were posted one after the other run at the same time") {
+    two_always_meet([](meeting& m) -> task<> {
+      latch both(2);
+      for (int i = 0; i < 2; ++i) {
+        m.pool.post([&] {
+          m.take_part_now();
+          both.count_down();
+        });
+      }
+      co_await both.wait();
+    });
+  }
+
+  TEST_CASE("what a posted function posts runs beside it, also when all others slept") {
+    two_always_meet([](meeting& m) -> task<> {
+      latch both(2);
+      const auto take_part = [&] {
+        m.take_part_now();
+        both.count_down();
+      };
+      m.pool.post([&] {
+        m.pool.post(take_part);
+        take_part();
+      });
+      co_await both.wait();
+    });
+  }
+
+  TEST_CASE("a group has ended before a task begins whose function resumed who spawned in it") {
+    two_always_meet([](meeting& m) -> task<> {
+      std::atomic<void*> waits = nullptr;
+      auto spawns = [&]() -> task<> {
+        co_await handed_out{&waits};
+        co_await m.take_part_after_group();
+      };
+      auto resumes = [&] {
+        std::coroutine_handle<>::from_address(waits).resume();
+        return m.take_part();
+      };
+      auto body = [&](task_group& outer) -> task<> {
+        outer.spawn(spawns);
+        while (waits == nullptr) co_await yield();
+        outer.spawn(resumes);
       };
       co_await with_task_group(body);
     });

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// What is sent to a pool and not to one of its workers: functions that were posted, callbacks of
+// stop tokens, tasks that start. Each of them may take long, so a worker takes one at a time, the
+// oldest, and the others stay where the next worker finds them.
+//
+//   I1: push, or take when it leaves some behind, publishes what can be taken (seq_cst); then its
+//       caller asks for sleepers | a worker announces its sleep (seq_cst), then asks empty()
+//       (seq_cst): either the caller sees the sleeper, or the sleeper sees the message.
+//   While a take has them in its hands they are not seen. It tells of those that it leaves behind
+//   afterwards, as of something new.
+
+#include "weft/runtime/atomics.hpp"
+#include "weft/runtime/message.hpp"
+#include "weft/runtime/spin_lock.hpp"
+
+#include <atomic>
+#include <mutex>
+
+namespace weft::detail {
+
+/// Many senders, many receivers, in the order of sending. Holds no memory of its own.
+template <class Atomics = std_atomics, class Lock = spin_lock>
+class basic_shared_inbox {
+public:
+  /// The caller asks for sleepers afterwards. Thread: any.
+  void push(message& m) noexcept { sent_.push(m); }
+
+  /// The oldest, or nullptr. `tell_of_more` is called when some are left: it asks for sleepers.
+  /// Thread: any.
+  template <class TellOfMore>
+  message* take(TellOfMore tell_of_more) noexcept {
+    if (empty()) return nullptr;
+    std::unique_lock guard(lock_);
+    message* const m = oldest_ != nullptr ? oldest_ : sent_.drain();
+    if (m == nullptr) return nullptr;
+    oldest_ = m->next_message;
+    const bool more = oldest_ != nullptr;
+    more_.store(more, std::memory_order_seq_cst);  // sync: I1
+    guard.unlock();
+    if (more) tell_of_more();
+    return m;
+  }
+
+  /// Thread: any; a worker asks before it sleeps.
+  bool empty() const noexcept {
+    return !more_.load(std::memory_order_seq_cst) && sent_.empty();  // sync: I1
+  }
+
+private:
+  basic_mailbox<Atomics> sent_;
+  // Taken out, but not by anybody yet.
+  typename Atomics::template atomic<bool> more_{false};
+  message* oldest_ = nullptr;  // under the lock
+  Lock lock_;
+};
+
+using shared_inbox = basic_shared_inbox<>;
+
+}  // namespace weft::detail
