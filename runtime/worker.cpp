@@ -120,6 +120,7 @@ void worker::finish_resume() noexcept {
       budget = budget_after_hops();
       if (due && look_at_clock()) budget = 0;
       if (budget == 0) use_up();
+      share_ready();  // what died may have resumed a task that has given way
       holds.give_back();
       stack_base = stack_here();
       hops = hops_first;
@@ -135,9 +136,11 @@ promise_base* worker::begin_spawned(suspended& s) noexcept {
   auto& child = static_cast<child_base&>(s);
   holds.keep_only(child.group());
   promise_base* const p = child.begin(*this);
-  if (run_slot != nullptr || ended != nullptr) {  // the function has resumed other coroutines
-    finish_resume();
-    if (p != nullptr) holds.keep_only(child.group());
+  // The function may have resumed other coroutines.
+  if (run_slot != nullptr || ended != nullptr) finish_resume();
+  if (p != nullptr) {
+    share_ready();
+    holds.keep_only(child.group());
   }
   return p;
 }

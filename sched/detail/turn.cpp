@@ -71,12 +71,11 @@ unsigned run_ready(worker& w, unsigned most) noexcept {
     ++ran;  // what has ended as it began, too
     if (w.ends_turn()) {
       w.forks_first = false;
-      w.holds.give_back();
-      return ran;
+      break;
     }
   }
   w.holds.give_back();
-  w.worked_through = ran == most;
+  w.worked_through = ran == most && !w.turn_is_over;
   return ran;
 }
 

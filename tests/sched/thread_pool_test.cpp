@@ -82,11 +82,12 @@ struct meeting {
     take_part_now();
     co_return;
   }
-  /// When a group of a few has ended, which both workers may have run.
+  /// When a group of a few has ended, which both workers may have run. Who has spawned them gives
+  /// way before it joins them.
   task<> take_part_after_group() {
     auto spawn_some = [](task_group& group) -> task<> {
       for (int k = 0; k < 3; ++k) group.spawn(nothing);
-      co_return;
+      co_await yield();
     };
     co_await with_task_group(spawn_some);
     take_part_now();
