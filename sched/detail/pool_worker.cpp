@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// What each worker of a thread_pool does, as work_or_park() asks for it: look around, run, search
+// the others, sleep.
+
+#include "weft/sched/detail/nearest_first.hpp"
+#include "weft/sched/detail/pool_parts.hpp"
+#include "weft/sched/detail/task_report.hpp"
+
+#include <cstdint>
+
+#include <sched.h>
+
+namespace weft {
+
+namespace {
+
+/// Looks at what others fork before a thief takes by force what they hide: about 10 us.
+constexpr int patience = 100;
+
+}  // namespace
+
+detail::message* thread_pool::take_message() noexcept {
+  return parts_->inbox.take([this] { notify_pushed(); });
+}
+
+bool thread_pool::work_anywhere() const noexcept {
+  if (!parts_->inbox.empty()) return true;
+  // After a theft, what a worker has forked is shared late, or hidden while it computes.
+  if (parts_->thefts.take() && parts_->heavy_fence()) {
+    for (const auto& s : parts_->seats)
+      if (s->worker.forks.hides()) return true;
+  }
+  for (const auto& s : parts_->seats)
+    if (!s->worker.fifo.empty() || s->worker.forks.offers()) return true;
+  return false;
+}
+
+/// Whether nothing can make a task ready any more. Between two equal answers of all_asleep() no
+/// worker ran, so what was seen of one still held when the last was looked at.
+bool thread_pool::waits_for_ever(const seat& self) noexcept {
+  const parts& p = *parts_;
+  // A glance first: most sleepers wait for something themselves.
+  const std::size_t own = p.hosting.own_operations.load(std::memory_order_relaxed);
+  if (self.ring->in_flight() > own || !p.hosting.guests.somebody_to_tell()) return false;
+  const std::uint64_t asleep = idle_.all_asleep();
+  if (asleep == 0) return false;
+  if (detail::calls_outstanding(*p.helpers) || p.hosting.may_be_woken()) return false;
+  std::uint64_t in_flight = 0;
+  for (const auto& s : p.seats) {
+    in_flight += s->ring->in_flight();
+    if (s->worker.timers.next_deadline() != detail::no_deadline || !s->worker.inbox.empty())
+      return false;
+  }
+  return in_flight <= p.hosting.own_operations.load(std::memory_order_relaxed) &&
+         !work_anywhere() && idle_.all_asleep() == asleep;
+}
+
+void thread_pool::seat::note_core() noexcept {
+  if (pool.parts_->cores->levels() == 1) return;
+  core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
+}
+
+/// What the oldest fork of another worker resumes, else half of its woken tasks.
+detail::suspended* thread_pool::steal_shared(seat& thief) noexcept {
+  return detail::nearest_first<seat>(
+      parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
+        if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
+        detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo);
+        if (s != nullptr) thief.last_victim = victim.worker.index;
+        return s;
+      });
+}
+
+/// The same for what a worker has forked and not shared, since it has computed for long.
+detail::suspended* thread_pool::steal_hidden(seat& thief) noexcept {
+  const auto fence = [this] { (void)parts_->heavy_fence(); };
+  return detail::nearest_first<seat>(
+      parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
+        if (!victim.worker.forks.hides()) return nullptr;
+        detail::forked* const f = victim.worker.forks.steal_by_force(fence);
+        return f != nullptr ? begin(thief, victim, *f) : nullptr;
+      });
+}
+
+detail::suspended* thread_pool::steal(seat& thief) noexcept {
+  for (int looks = 0; looks < patience; ++looks) {
+    if (detail::suspended* const s = steal_shared(thief)) return s;
+    // Who hides something shares it with the next thing that it forks or takes back.
+    if (!somebody_hides(thief)) return nullptr;
+    detail::wait_briefly(looks);
+  }
+  return parts_->forces ? steal_hidden(thief) : nullptr;
+}
+
+/// The victim may not know yet that it has to share the next one.
+detail::suspended* thread_pool::begin(seat& thief, seat& victim, detail::forked& f) noexcept {
+  thief.last_victim = victim.worker.index;
+  parts_->thefts.note();
+  thief.begun.promise = &detail::begin_forked(f, thief.worker);
+  return &thief.begun;
+}
+
+bool thread_pool::somebody_hides(const seat& thief) const noexcept {
+  for (const auto& s : parts_->seats)
+    if (s.get() != &thief && s->worker.forks.hides()) return true;
+  return false;
+}
+
+bool thread_pool::seat::look() noexcept {
+  note_core();
+  sent = pool.take_message();
+  const bool delivered = detail::look_around(worker);
+  const bool any = sent != nullptr || worker.fifo.has_any() || worker.forks.hides();
+  if (any || delivered) wait.found();
+  return any;
+}
+
+void thread_pool::seat::run_ready() noexcept {
+  for (unsigned i = 0; sent != nullptr; ++i) {
+    detail::deliver(worker, *sent);
+    sent = i != detail::resumes_per_turn ? pool.take_message() : nullptr;
+  }
+  detail::run_ready(worker, detail::resumes_per_turn);
+}
+
+/// What completes is queued for all to see, since the worker counts as asleep; but no other sleeper
+/// is asked for yet, because it runs the first of it itself.
+void thread_pool::seat::sleep() noexcept {
+  wait.sleeps();
+  worker.collecting = true;
+  ring->wait(worker.timers.next_deadline());
+  worker.collecting = false;
+  wait.slept();
+}
+
+void thread_pool::seat::about_to_sleep() noexcept {
+  if (pool.waits_for_ever(*this))
+    pool.parts_->hosting.guests.tell_deadlock(detail::deadlock_text(pool));
+}
+
+}  // namespace weft
