@@ -116,8 +116,10 @@ TEST_SUITE("sched/dump_tasks") {
       run(options, [](std::string& out) -> task<> {
         event gate;
         auto look = [](event& e, std::string& to) -> task<> {
-          for (int i = 0; i < 3; ++i) co_await sleep_for(1ms);
-          to = dump_tasks();
+          while (count(to, "waits for event::wait") < 2) {  // they may not have come to it yet
+            co_await sleep_for(1ms);
+            to = dump_tasks();
+          }
           e.set();
         };
         co_await when_all(further_in(gate), with_timeout(1h, hold_on(gate)), look(gate, out));
@@ -137,8 +139,10 @@ TEST_SUITE("sched/dump_tasks") {
       run(options, [](std::string& out) -> task<> {
         event gate;
         auto look = [](event& e, std::string& to) -> task<> {
-          co_await sleep_for(1ms);
-          to = dump_tasks();
+          while (!has(to, "waits for event::wait")) {  // it may not have come to it yet
+            co_await sleep_for(1ms);
+            to = dump_tasks();
+          }
           e.set();
         };
         co_await when_all(gate.wait(), look(gate, out));
@@ -154,8 +158,10 @@ TEST_SUITE("sched/dump_tasks") {
         tcp_listener listener = tcp_listener::bind("127.0.0.1:0");
         auto server = [](tcp_listener& l) -> task<> { (void)co_await l.accept(); };
         auto look = [](tcp_listener& l, std::string& to) -> task<> {
-          co_await sleep_for(1ms);
-          to = dump_tasks();
+          while (!has(to, "waits for tcp_listener::accept")) {  // it may not have come to it yet
+            co_await sleep_for(1ms);
+            to = dump_tasks();
+          }
           const tcp_stream client = co_await tcp_stream::connect(l.local_endpoint());
         };
         co_await when_all(server(listener), look(listener, out));
