@@ -4,6 +4,7 @@
 #include "support/both_schedulers.hpp"
 #include "support/caught.hpp"
 #include "support/dying_words.hpp"
+#include "support/test_kernel.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
@@ -179,7 +180,9 @@ TEST_SUITE("runtime/task_status") {
   }
 
   TEST_CASE("a time limit around start cancels the child, and the group goes on") {
-    on_both([](const run_options& options) {
+    on_both([](run_options options) {
+      tests::test_kernel kernel;  // time passes when nobody runs
+      options.kernel = &kernel;
       run(options, []() -> task<> {
         std::atomic<int> cancels = 0;
         bool went_on = false;
@@ -202,12 +205,17 @@ TEST_SUITE("runtime/task_status") {
       run(options, []() -> task<> {
         std::atomic<int> cancels = 0;
         bool was_cancelled = false;
+        event begun;
+        auto begins = [&](task_status<>& status) -> task<> {
+          begun.set();
+          co_await hesitate(status, cancels);
+        };
         auto body = [&](task_group& group) -> task<> {
           group.spawn([&]() -> task<> {
-            co_await sleep_for(1ms);
+            co_await begun.wait();
             group.cancel();
           });
-          const caught c = co_await catching(group.start(hesitate, std::ref(cancels)));
+          const caught c = co_await catching(group.start(begins));
           was_cancelled = c.was_cancelled;
         };
         co_await with_task_group(body);
@@ -222,18 +230,23 @@ TEST_SUITE("runtime/task_status") {
       run(options, []() -> task<> {
         std::atomic<int> cancels = 0;
         caught c;
+        event open;
         event begun;
         task_group* inner = nullptr;
+        auto begins = [&](task_status<>& status) -> task<> {
+          begun.set();
+          co_await hesitate(status, cancels);
+        };
         auto outer = [&](task_group& group) -> task<> {
           auto starter = [&]() -> task<> {
-            co_await begun.wait();
-            c = co_await catching(inner->start(hesitate, std::ref(cancels)));
+            co_await open.wait();
+            c = co_await catching(inner->start(begins));
           };
           auto starting = group.spawn(starter);
           auto body = [&](task_group& g) -> task<> {
             inner = &g;
-            begun.set();
-            co_await sleep_for(2ms);
+            open.set();
+            co_await begun.wait();
             g.cancel();
           };
           co_await with_task_group(body);
