@@ -85,10 +85,13 @@ TEST_SUITE("runtime/task_group_options") {
       std::atomic<int> running{0};
       std::atomic<int> most{0};
       std::atomic<int> ended{0};
+      event three_run;
       auto child = [&]() -> task<> {
         const int now = ++running;
         int seen = most;
         while (seen < now && !most.compare_exchange_weak(seen, now)) {}
+        if (now == 3) three_run.set();
+        co_await three_run.wait();
         co_await yield();
         co_await sleep_for(100us);
         --running;

@@ -4,7 +4,7 @@
 #include "support/both_schedulers.hpp"
 #include "support/caught.hpp"
 #include "support/dying_words.hpp"
-#include "support/test_kernel.hpp"
+#include "support/virtual_time.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
@@ -30,6 +30,7 @@ using tests::catching;
 using tests::caught;
 using tests::dying_words;
 using tests::on_both;
+using tests::on_both_in_virtual_time;
 
 namespace {
 
@@ -180,9 +181,7 @@ TEST_SUITE("runtime/task_status") {
   }
 
   TEST_CASE("a time limit around start cancels the child, and the group goes on") {
-    on_both([](run_options options) {
-      tests::test_kernel kernel;  // time passes when nobody runs
-      options.kernel = &kernel;
+    on_both_in_virtual_time([](const run_options& options) {
       run(options, []() -> task<> {
         std::atomic<int> cancels = 0;
         bool went_on = false;
