@@ -200,21 +200,16 @@ TEST_SUITE("runtime/task_status") {
   }
 
   TEST_CASE("a group that is cancelled ends the child and its start") {
-    on_both([](const run_options& options) {
+    on_both_in_virtual_time([](const run_options& options) {
       run(options, []() -> task<> {
         std::atomic<int> cancels = 0;
         bool was_cancelled = false;
-        event begun;
-        auto begins = [&](task_status<>& status) -> task<> {
-          begun.set();
-          co_await hesitate(status, cancels);
-        };
         auto body = [&](task_group& group) -> task<> {
           group.spawn([&]() -> task<> {
-            co_await begun.wait();
+            co_await sleep_for(1ms);
             group.cancel();
           });
-          const caught c = co_await catching(group.start(begins));
+          const caught c = co_await catching(group.start(hesitate, std::ref(cancels)));
           was_cancelled = c.was_cancelled;
         };
         co_await with_task_group(body);
@@ -225,27 +220,22 @@ TEST_SUITE("runtime/task_status") {
   }
 
   TEST_CASE("who starts from outside a group that is cancelled gets an error, not a cancel") {
-    on_both([](const run_options& options) {
+    on_both_in_virtual_time([](const run_options& options) {
       run(options, []() -> task<> {
         std::atomic<int> cancels = 0;
         caught c;
-        event open;
         event begun;
         task_group* inner = nullptr;
-        auto begins = [&](task_status<>& status) -> task<> {
-          begun.set();
-          co_await hesitate(status, cancels);
-        };
         auto outer = [&](task_group& group) -> task<> {
           auto starter = [&]() -> task<> {
-            co_await open.wait();
-            c = co_await catching(inner->start(begins));
+            co_await begun.wait();
+            c = co_await catching(inner->start(hesitate, std::ref(cancels)));
           };
           auto starting = group.spawn(starter);
           auto body = [&](task_group& g) -> task<> {
             inner = &g;
-            open.set();
-            co_await begun.wait();
+            begun.set();
+            co_await sleep_for(1ms);
             g.cancel();
           };
           co_await with_task_group(body);
