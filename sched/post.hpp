@@ -24,7 +24,7 @@ private:
   static void call_and_free(message& m, worker&) noexcept;
 };
 
-/// Owned by the mailbox that it is sent to; freed after the call, or without it when none comes.
+/// Owned by the box that it is sent to; freed after the call, or without it when none comes.
 template <class F>
 posted& make_posted(F&& fn, std::source_location where) {
   struct posted_function final : posted {

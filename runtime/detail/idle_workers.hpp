@@ -7,7 +7,7 @@
 // The invariant: when there is work that nobody has taken, somebody searches or nobody sleeps.
 //   - Work is published (seq_cst), then should_wake is asked: nobody is woken while somebody
 //     searches, because that one finds the work, or re-checks.
-//   - The last searcher that finds something wakes the next one, because there may be more.
+//   - The last searcher that finds something wakes the next one where there is, or may be, more.
 //   - Who goes to sleep and leaves nobody searching looks at all queues once more.
 // At most half of the workers, rounded up, begin a search by themselves. The scheme is the one of
 // tokio and of Go's scheduler, but that a worker re-checks too when it goes to sleep without having
@@ -79,7 +79,7 @@ public:
     return true;
   }
 
-  /// Worker, searching, has found work: true when it was the last searcher and has to wake one.
+  /// Worker, searching, has found work: true when it was the last searcher, and wakes one for more.
   [[nodiscard]] bool end_search() noexcept {
     // sync: R1
     return searching(word_.fetch_sub(one_searching, std::memory_order_seq_cst)) == 1;

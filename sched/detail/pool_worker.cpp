@@ -27,8 +27,11 @@ bool thread_pool::work_anywhere() const noexcept {
   if (!parts_->inbox.empty()) return true;
   // After a theft, what a worker has forked is shared late, or hidden while it computes.
   if (parts_->thefts.take() && parts_->heavy_fence()) {
-    for (const auto& s : parts_->seats)
-      if (s->worker.forks.hides()) return true;
+    for (const auto& s : parts_->seats) {
+      if (!s->worker.forks.hides()) continue;
+      parts_->thefts.note();  // for who looks next: it may not be the caller that takes it
+      return true;
+    }
   }
   for (const auto& s : parts_->seats)
     if (!s->worker.fifo.empty() || s->worker.forks.offers()) return true;
@@ -116,9 +119,10 @@ bool thread_pool::seat::look() noexcept {
 }
 
 void thread_pool::seat::run_ready() noexcept {
-  for (unsigned i = 0; sent != nullptr; ++i) {
+  for (unsigned left = detail::resumes_per_turn; sent != nullptr;) {
     detail::deliver(worker, *sent);
-    sent = i != detail::resumes_per_turn ? pool.take_message() : nullptr;
+    const bool goes_on = --left != 0 && pool.now() < worker.turn_ends_ns;
+    sent = goes_on ? pool.take_message() : nullptr;
   }
   detail::run_ready(worker, detail::resumes_per_turn);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// What is sent to a pool and not to one of its workers: functions that were posted, callbacks of
-// stop tokens, tasks that start. Each of them may take long, so a worker takes one at a time, the
-// oldest, and the others stay where the next worker finds them.
+// What is sent to a pool and not to one of its workers: functions that were posted, the callbacks
+// of a task's stop tokens, tasks that start. Each message may take long, so a worker takes one at a
+// time, the oldest, and the others stay where the next worker finds them.
 //
 //   I1: push, or take when it leaves some behind, publishes what can be taken (seq_cst); then its
 //       caller asks for sleepers | a worker announces its sleep (seq_cst), then asks empty()

@@ -2,7 +2,7 @@
 #pragma once
 // What every worker does in a turn, on a loop or in a pool: deliver messages, expire timers, resume
 // a bounded number of tasks, let the ring hand over and collect. What they differ in, finding more
-// work and going to sleep, is event_loop.cpp's and thread_pool.cpp's.
+// work and going to sleep, is event_loop.cpp's and pool_worker.cpp's.
 
 #include "weft/runtime/worker.hpp"
 

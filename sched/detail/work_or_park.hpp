@@ -46,7 +46,7 @@ void work_or_park(Idle& idle, unsigned me, Seat& seat) noexcept {
   };
   while (!seat.parking().terminated()) {
     if (seat.look()) {
-      // For what was pushed meanwhile nobody was woken. A message alone is worth no wake-up.
+      // Nobody was woken for what was pushed meanwhile. The message that it takes needs nobody.
       end_search([&] { return seat.work_anywhere(); });
       seat.run_ready();
       continue;

@@ -181,7 +181,10 @@ private:
     };
     if (thefts_.take()) {
       if (rules_.fence) heavy_fence();
-      if (any([](const auto& q) { return q.hides(); })) return true;
+      if (any([](const auto& q) { return q.hides(); })) {
+        thefts_.note();
+        return true;
+      }
     }
     return any([](const auto& q) { return q.offers(); });
   }

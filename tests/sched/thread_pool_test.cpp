@@ -332,6 +332,24 @@ TEST_SUITE("sched/thread_pool") {
     });
   }
 
+  TEST_CASE("posted functions let timers pass") {
+    constexpr int posted = 200;
+    thread_pool pool({.workers = 1});
+    std::atomic<int> called = 0;
+    const int before = pool.run([](thread_pool& p, std::atomic<int>& n) -> task<int> {
+      const auto compute = [&n] {
+        const auto end = steady::now() + 1ms;
+        while (steady::now() < end) {}
+        ++n;
+      };
+      for (int i = 0; i < posted; ++i) p.post(compute);
+      co_await sleep_for(1ms);
+      co_return n;
+    }(pool, called));
+    CHECK(before < 30);
+    while (called != posted) std::this_thread::yield();
+  }
+
   TEST_CASE("a group has ended before a task begins whose function resumed who spawned in it") {
     two_always_meet([](meeting& m) -> task<> {
       std::atomic<void*> waits = nullptr;
