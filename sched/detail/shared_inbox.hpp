@@ -32,26 +32,25 @@ public:
   message* take(TellOfMore tell_of_more) noexcept {
     if (empty()) return nullptr;
     std::unique_lock guard(lock_);
-    message* const m = oldest_ != nullptr ? oldest_ : sent_.drain();
+    message* m = oldest_.load(std::memory_order_relaxed);  // relaxed: under the lock
+    if (m == nullptr) m = sent_.drain();
     if (m == nullptr) return nullptr;
-    oldest_ = m->next_message;
-    const bool more = oldest_ != nullptr;
-    more_.store(more, std::memory_order_seq_cst);  // sync: I1
+    message* const rest = m->next_message;
+    oldest_.store(rest, std::memory_order_seq_cst);  // sync: I1
     guard.unlock();
-    if (more) tell_of_more();
+    if (rest != nullptr) tell_of_more();
     return m;
   }
 
   /// Thread: any; a worker asks before it sleeps.
   bool empty() const noexcept {
-    return !more_.load(std::memory_order_seq_cst) && sent_.empty();  // sync: I1
+    return oldest_.load(std::memory_order_seq_cst) == nullptr && sent_.empty();  // sync: I1
   }
 
 private:
   basic_mailbox<Atomics> sent_;
-  // Taken out, but not by anybody yet.
-  typename Atomics::template atomic<bool> more_{false};
-  message* oldest_ = nullptr;  // under the lock
+  // What was taken out of that, but not by anybody yet; changed under the lock.
+  typename Atomics::template atomic<message*> oldest_{nullptr};
   Lock lock_;
 };
 
