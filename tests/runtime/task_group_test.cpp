@@ -2,6 +2,7 @@
 #include "weft/runtime/task_group.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/by_handle.hpp"
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
 #include "weft/runtime/as_result.hpp"
@@ -14,7 +15,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <coroutine>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -50,21 +50,12 @@ task<> fail_with(std::string what) {
   throw std::runtime_error(what);
 }
 
-/// Waits for whoever resumes it by its handle.
-struct by_handle {
-  std::atomic<void*>* at;
-
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> h) const noexcept { at->store(h.address()); }
-  void await_resume() const noexcept {}
-};
-
-/// Resumes that coroutine when it is destroyed.
+/// Resumes who waits by its handle when it is destroyed.
 struct resumes_at_its_end {
   explicit resumes_at_its_end(std::atomic<void*>& waiting) noexcept : at(&waiting) {}
   resumes_at_its_end(resumes_at_its_end&& other) noexcept : at(std::exchange(other.at, nullptr)) {}
   ~resumes_at_its_end() {
-    if (at != nullptr) std::coroutine_handle<>::from_address(at->load()).resume();
+    if (at != nullptr) tests::resume_by_handle(*at);
   }
   std::atomic<void*>* at;
 };
@@ -528,7 +519,7 @@ TEST_SUITE("runtime/task_group") {
           std::atomic<void*> first = nullptr;
           std::atomic<void*> second = nullptr;
           auto waits = [&n](std::atomic<void*>& at) -> task<> {
-            const by_handle handle{&at};
+            const tests::by_handle handle{&at};
             co_await handle;
             for (int i = 0; i < 100; ++i) co_await count_up(n);  // transfers
           };
@@ -564,7 +555,7 @@ TEST_SUITE("runtime/task_group") {
         std::atomic<void*> waiting = nullptr;
         std::atomic<bool> over = false;
         auto goes_on = [&]() -> task<bool> {
-          const by_handle handle{&waiting};
+          const tests::by_handle handle{&waiting};
           co_await handle;
           for (int i = 0; i < most && !over; ++i) co_await []() -> task<> { co_return; }();
           co_return over.load();
@@ -593,7 +584,7 @@ TEST_SUITE("runtime/task_group") {
     static constexpr auto open = [](std::atomic<void*>& waiting,
                                     std::atomic<bool>& over) -> task<> {
       auto waits = [](std::atomic<void*>& at) -> task<> {
-        const by_handle handle{&at};
+        const tests::by_handle handle{&at};
         co_await handle;
       };
       auto inner = [&](task_group& g) -> task<> {
@@ -613,11 +604,11 @@ TEST_SUITE("runtime/task_group") {
           co_return over.load();
         };
         auto resumes_first = [&]() -> task<bool> {
-          std::coroutine_handle<>::from_address(waiting.load()).resume();
+          tests::resume_by_handle(waiting);
           return goes_on();
         };
         auto resumes_within = [&]() -> task<bool> {
-          std::coroutine_handle<>::from_address(waiting.load()).resume();
+          tests::resume_by_handle(waiting);
           const bool seen = co_await goes_on();
           co_return seen;
         };

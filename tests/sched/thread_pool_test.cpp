@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/sched/thread_pool.hpp"
 
+#include "support/by_handle.hpp"
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
 #include "support/forwarding_kernel.hpp"
@@ -103,14 +104,6 @@ void two_always_meet(task<> (*body)(meeting&)) {
     REQUIRE(m.met == 2);
   }
 }
-
-/// A coroutine that waits until somebody resumes it by its handle.
-struct handed_out {
-  std::atomic<void*>* to;
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> h) const { *to = h.address(); }
-  void await_resume() const noexcept {}
-};
 
 /// The two that have to meet, behind as many forks of which the other child is soon done.
 task<bool> meet_behind(int forks, std::atomic<int>& there) {
@@ -287,13 +280,13 @@ TEST_SUITE("sched/thread_pool") {
       event ended;
       std::atomic<void*> waits = nullptr;
       auto spawns = [&]() -> task<> {
-        co_await handed_out{&waits};
+        co_await tests::by_handle{&waits};
         co_await m.take_part_after_group();
       };
       auto body = [&](task_group& outer) -> task<> {
         outer.spawn(spawns);
         while (waits == nullptr) co_await yield();
-        m.pool.post([&waits] { std::coroutine_handle<>::from_address(waits).resume(); });
+        m.pool.post([&waits] { tests::resume_by_handle(waits); });
         m.pool.post([&m, &ended] {
           m.take_part_now();
           ended.set();
@@ -354,11 +347,11 @@ TEST_SUITE("sched/thread_pool") {
     two_always_meet([](meeting& m) -> task<> {
       std::atomic<void*> waits = nullptr;
       auto spawns = [&]() -> task<> {
-        co_await handed_out{&waits};
+        co_await tests::by_handle{&waits};
         co_await m.take_part_after_group();
       };
       auto resumes = [&] {
-        std::coroutine_handle<>::from_address(waits).resume();
+        tests::resume_by_handle(waits);
         return m.take_part();
       };
       auto body = [&](task_group& outer) -> task<> {
