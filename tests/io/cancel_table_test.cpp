@@ -218,12 +218,12 @@ struct signal_rig {
   void start(task_group&) {}
   task<bool> wait() {
     const result<int> r = co_await as_result(signal_set(SIGUSR1).wait());
-    under_way = false;
     if (r) {
       CHECK(*r == SIGUSR1);
       ++received;
       open = false;
     }
+    under_way = false;  // from here on another worker may send it again, if it is open
     co_return r.has_value();
   }
   void grant() {
@@ -236,7 +236,7 @@ struct signal_rig {
     else
       ++met;
   }
-  bool needs_grant() const { return open && !under_way; }
+  bool needs_grant() const { return !under_way && open; }
   bool left_over() const { return open; }
 
   static inline std::atomic<bool> met_nobody;

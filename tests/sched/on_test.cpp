@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -92,13 +93,14 @@ TEST_SUITE("sched/on") {
           co_await yield();
           ++ended;
         };
+        // Both outlive the body, which may be over before the one that leaves has begun.
+        auto spawn_there = [&child](task_group& g) -> task<> {
+          g.spawn_n(children, child);
+          co_return;
+        };
+        auto leave = [&](task_group& g) -> task<> { co_await on(there, spawn_there(g)); };
         auto body = [&](task_group& g) -> task<> {
-          auto spawn_there = [&]() -> task<> {
-            g.spawn_n(children, child);
-            co_return;
-          };
-          auto leave = [&]() -> task<> { co_await on(there, spawn_there()); };
-          g.spawn(leave);
+          g.spawn(leave, std::ref(g));
           for (int i = 0; i < children; ++i) {
             g.spawn(child);
             if (i % 8 == 0) co_await yield();  // those that were spawned before go meanwhile
