@@ -3,7 +3,7 @@
 """Prints `N passed, N failed[, N skipped[: WHY]]` of a build: test_summary.py BUILD MESON_EXIT_CODE
 
 What failed follows, an indented line each: the test, and of a doctest program the case, the place
-and what it found there.
+and what it found there. Of a sanitizer's report: its heading, and each stack in a line.
 
 A doctest program counts by its cases, anything else as one. A test that says that it was skipped,
 and cases that a program leaves out, are counted as skipped, a skipped test with CI set as failed:
@@ -27,6 +27,15 @@ FAILURE = re.compile(r"^TEST CASE: +(?P<case>.+)$|"
                      r"^(?:\.\./)*(?P<error>\S+:\d+: (?:FATAL )?ERROR: .+(?:\n  .+)*)",
                      re.MULTILINE)
 FAILURES_SHOWN = 5
+# The heading of a sanitizer's report; a stack in it, under a line that says of what; where in the
+# house a frame is.
+REPORT = re.compile(r"^(?:==\d+==ERROR: |WARNING: )(\w+Sanitizer: .+)$|"
+                    r"^(?:\S*\.\./)?(\S+:\d+:\d+: runtime error: .+)$", re.MULTILINE)
+STACK = re.compile(r"^\s*(?P<of>\S.*)\n(?P<frames>(?: +#\d.*\n)+)", re.MULTILINE)
+PLACE = re.compile(r"/\.\./((?:include/weft|runtime|io|sched|tests|bench|samples)/\S+:\d+)")
+ADDRESS = re.compile(r" (?:at |on address |pc |bp |sp )*0x[0-9a-f]+")
+STACKS_SHOWN = 4
+FRAMES_SHOWN = 6
 
 
 def count(test):
@@ -47,13 +56,27 @@ def reasons(tests):
     return list(dict.fromkeys(sum(said, [])))
 
 
+def sanitizer_report(output):
+    """The first report of a sanitizer, told in a line each: its heading, and its stacks."""
+    heading = REPORT.search(output)
+    if not heading:
+        return []
+    report = output[heading.start():].partition("\nSUMMARY: ")[0]
+    told = [heading[1] or heading[2]]
+    for stack in list(STACK.finditer(report))[:STACKS_SHOWN]:
+        places = PLACE.findall(stack["frames"])[:FRAMES_SHOWN]
+        told.append(f"{stack['of'].rstrip(':')}: {', '.join(places)}")
+    return [ADDRESS.sub("", line) for line in told]
+
+
 def failures(test):
     """What failed in one line of meson's testlog.json, told in a line each."""
     if not count(test)[1]:
         return []
     name = test.get("name", "?").rpartition(" / ")[2]
-    case, found = "", []
-    for part in FAILURE.finditer(COLOURS.sub("", test.get("stdout", ""))):
+    output = COLOURS.sub("", test.get("stdout", "") + test.get("stderr", ""))
+    case, found = "", [f"{name}: {line}" for line in sanitizer_report(output)]
+    for part in FAILURE.finditer(output):
         if part["case"]:
             case = part["case"]
         else:

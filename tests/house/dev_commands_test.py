@@ -151,10 +151,22 @@ def test_names_what_failed(s):
          "../../tests/a_test.cpp:7: ERROR: CHECK( n == 0 ) is NOT correct!\n"
          "  values: CHECK( 1 == 0 )\n  logged: after\n          it\n\n"
          "[doctest] test cases: 6 | 5 passed | 1 failed | 0 skipped"},
-        {"name": "weft:b / b", "result": "TIMEOUT"}])
+        {"name": "weft:b / b", "result": "TIMEOUT"},
+        {"name": "weft:c / c", "result": "FAIL", "stdout":
+         "==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x51 at pc 0x56 bp 0x7f\n"
+         "READ of size 8 at 0x51 thread T9\n"
+         "    #0 0x56 in f(int) /a/build/b/../../tests/a_test.cpp:9\n"
+         "    #1 0x57 in clone3 misc/../sysdeps/clone3.S:81\n"
+         "    #2 0x58 in g() /a/build/b/../../runtime/worker.cpp:74\n\n"
+         "freed by thread T8 here:\n"
+         "    #0 0x59 in h() /a/build/b/../../include/weft/runtime/task.hpp:4\n\n"
+         "SUMMARY: AddressSanitizer: heap-use-after-free\n"}])
     done = fails(s.dev("test", TESTLOG=log))
-    *_, summary, case, program, last = done.stdout.splitlines()
-    assert " 5 passed, 2 failed (" in summary and last == "5 passed, 2 failed", done
+    *_, summary, case, program, heading, read, freed, last = done.stdout.splitlines()
+    assert " 5 passed, 3 failed (" in summary and last == "5 passed, 3 failed", done
+    assert heading == "  c: AddressSanitizer: heap-use-after-free", done
+    assert read == "  c: READ of size 8 thread T9: tests/a_test.cpp:9, runtime/worker.cpp:74", done
+    assert freed == "  c: freed by thread T8 here: include/weft/runtime/task.hpp:4", done
     assert case == ("  a on epoll: second: tests/a_test.cpp:7: ERROR: CHECK( n == 0 ) is NOT "
                     "correct! values: CHECK( 1 == 0 ) logged: after it"), done
     assert program == "  b: TIMEOUT", done
