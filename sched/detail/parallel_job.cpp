@@ -69,6 +69,11 @@ unsigned workers_here() noexcept {
   return w.shared ? static_cast<thread_pool&>(*w.home).workers() : 1;
 }
 
+bool has_share_behind(std::size_t k, std::size_t size) noexcept {
+  const double middle_of_share = (current_worker()->index + 0.5) / workers_here();
+  return static_cast<double>(size) * middle_of_share > static_cast<double>(k);
+}
+
 void parallel_job::begin_dividing() noexcept { may_divide_ = workers_here() > 1; }
 
 void parallel_job::fail() noexcept {

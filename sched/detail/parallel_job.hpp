@@ -115,6 +115,11 @@ private:
 /// How many take from what is forked by a task here.
 unsigned workers_here() noexcept;
 
+/// Whether this worker's share lies behind `k`, for the most part, if each worker has one of `size`
+/// iterations, in their order. Who divides a range keeps the half where its share is: that is what
+/// its cache has of the last pass over the same range.
+bool has_share_behind(std::size_t k, std::size_t size) noexcept;
+
 /// Goes to the end of the queue of ready tasks, also under a stopped scope.
 struct give_way : suspended, operation_tag {
   bool await_ready() const noexcept { return false; }

@@ -11,6 +11,8 @@
 //   part_from(part&, middle)       a part for what is behind that
 //   join(part&, part&)             adds what the part behind it has gathered, when both have ended;
 //                                  may return a task<>
+// where it is a pass over a whole range
+//   size()                         the number of iterations
 // and where it must keep things in order by itself
 //   divided(part&)                 the part ends at its middle from here on
 //   give_up(part&)                 a part of this job was broken off, or this one: what is left of
@@ -32,21 +34,21 @@ namespace weft::detail {
 template <class Job>
 task<> work(Job& job, typename Job::part& into, std::size_t begin, std::size_t end, pace p);
 
-/// The two halves of what is left of a part.
+/// The two halves of what is left of a part; the worker that divides it begins with the first.
 struct halves {
-  std::optional<task<>> left;
-  std::optional<task<>> right;
+  std::optional<task<>> first;
+  std::optional<task<>> second;
 
   /// False when there is no memory for two frames: the part goes on alone.
   template <class Job>
   bool make(Job& job, typename Job::part& into, typename Job::part& behind, std::size_t begin,
             std::size_t middle, std::size_t end, const pace& p) noexcept {
     try {
-      left.emplace(work(job, into, begin, middle, p));
-      right.emplace(work(job, behind, middle, end, p));
+      first.emplace(work(job, into, begin, middle, p));
+      second.emplace(work(job, behind, middle, end, p));
       return true;
     } catch (const std::bad_alloc&) {
-      left.reset();
+      first.reset();
       return false;
     }
   }
@@ -76,7 +78,9 @@ task<bool> divide(Job& job, typename Job::part& into, std::size_t begin, std::si
   halves both;
   if (!both.make(job, into, behind, begin, middle, end, p)) co_return false;
   if constexpr (requires { job.divided(into); }) job.divided(into);
-  auto ended = when_all(*std::move(both.left), *std::move(both.right));
+  if constexpr (requires { job.size(); })
+    if (has_share_behind(middle, job.size())) both.first.swap(both.second);
+  auto ended = when_all(*std::move(both.first), *std::move(both.second));
   co_await ended;
   if (!job.is_incomplete()) {
     if constexpr (std::is_void_v<decltype(job.join(into, behind))>) {

@@ -9,6 +9,7 @@
 #include "weft/runtime/task_group.hpp"
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/with_timeout.hpp"
+#include "weft/runtime/worker.hpp"
 #include "weft/runtime/yield.hpp"
 #include "weft/sched/parallel_for_each.hpp"
 #include "weft/sched/run.hpp"
@@ -176,6 +177,27 @@ TEST_SUITE("sched/parallel_for") {
                             },
                             {.grain = 1});
       CHECK(arrived == 2);
+    }());
+  }
+
+  TEST_CASE("whichever worker starts a loop, each works on its own share of the range") {
+    const tests::nothing_left_behind guard;
+    run({.workers = 2}, []() -> task<> {
+      const auto here = [] { return detail::current_worker()->index; };
+      std::array<int, 2> started = {};
+      for (unsigned round = 0; started[0] < 10 || started[1] < 10; ++round) {
+        ++started[here()];
+        std::atomic<int> arrived = 0;
+        std::array<unsigned, 2> worked = {};
+        const auto body = [&](std::size_t i) {
+          worked[i] = here();
+          ++arrived;
+          while (arrived.load() < 2) std::this_thread::yield();
+          if (here() == round % 2) spin(100us);  // who ends last starts the next loop
+        };
+        co_await parallel_for(std::size_t{0}, std::size_t{2}, body, {.grain = 1});
+        CHECK(worked == std::array{0U, 1U});
+      }
     }());
   }
 
