@@ -7,9 +7,11 @@
 #include "weft/runtime/task_group.hpp"
 #include "weft/sched/detail/parallel_operation.hpp"
 #include "weft/sched/detail/parallel_source.hpp"
+#include "weft/sched/detail/trial.hpp"
 #include "weft/sched/parallel_options.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -18,34 +20,39 @@ namespace weft::detail {
 template <class Source, class Body>
 inline constexpr bool is_awaited_body = is_task<std::remove_cvref_t<call_result_t<Source, Body>>>;
 
-/// Visits a piece of a source; of a long one it asks for the memory ahead. What a short one uses
-/// is in a cache, or not worth the trouble.
-template <class Source, class Body>
+/// How many iterations lie between two looks ahead in memory.
+inline constexpr std::size_t stretch = 64;
+template <class Source>
+concept looks_ahead = requires(const Source& s) { s.template fetch_ahead<stretch>(0); };
+
+/// Visits a piece of a source, and asks for the memory ahead.
+template <looks_ahead Source, class Body>
 [[gnu::always_inline]] inline void visit_looking_ahead(const Source& source, std::size_t begin,
                                                        std::size_t end, const Body& body) {
-  constexpr std::size_t stretch = 64;
-  if constexpr (requires { source.template fetch_ahead<stretch>(begin); }) {
-    if (end - begin >= 64 * stretch) {
-      for (; end - begin >= stretch; begin += stretch) {
-        source.template fetch_ahead<stretch>(begin);
-        source.visit(begin, begin + stretch, body);
-      }
-    }
+  for (; end - begin >= stretch; begin += stretch) {
+    source.template fetch_ahead<stretch>(begin);
+    source.visit(begin, begin + stretch, body);
   }
   source.visit(begin, end, body);
 }
 
 /// Calls a body for a piece of a source: by itself, so that it is one plain loop to the optimiser
 /// whoever calls it. A small body is copied, so that nothing that it writes can be part of it.
-template <class Source, class Body>
+template <bool LookAhead, class Source, class Body>
 [[gnu::noinline]] void visit_piece(const Source& source, const Body& body, std::size_t begin,
                                    std::size_t end) {
   const Source here = source;
+  const auto visit = [&](const Body& f) {
+    if constexpr (LookAhead)
+      visit_looking_ahead(here, begin, end, f);
+    else
+      here.visit(begin, end, f);
+  };
   if constexpr (std::is_trivially_copyable_v<Body> && sizeof(Body) <= 64) {
     const Body own = body;
-    visit_looking_ahead(here, begin, end, own);
+    visit(own);
   } else {
-    visit_looking_ahead(here, begin, end, body);
+    visit(body);
   }
 }
 
@@ -54,25 +61,42 @@ class for_job : public parallel_job {
 public:
   using value_type = void;
   static constexpr bool awaits = is_awaited_body<Source, const Body>;
-  struct part {};
+  /// Whether to look ahead in memory; it is the same for those that it is divided into.
+  struct part {
+    trial looking_ahead;
+  };
 
   template <class B>
   for_job(const Source& source, B&& body, const parallel_options& options)
       : parallel_job(options.grain), source_(source), body_(std::forward<B>(body)) {}
 
   std::size_t size() const noexcept { return source_.size(); }
-  void run(part&, std::size_t begin, std::size_t end) const {
-    visit_piece(source_, body_, begin, end);
+  void run(part& p, std::size_t begin, std::size_t end) const {
+    if constexpr (looks_ahead<Source>) {
+      // What a short piece uses is in a cache, or not worth the trouble.
+      if (end - begin >= 64 * stretch) return run_long(p.looking_ahead, begin, end);
+    }
+    visit_piece<false>(source_, body_, begin, end);
   }
   auto call(std::size_t k) const { return source_.at(k, body_); }
   static std::size_t middle(const part&, std::size_t begin, std::size_t end) noexcept {
     return begin + (end - begin) / 2;
   }
-  static part part_from(const part&, std::size_t) noexcept { return {}; }
+  static part part_from(const part& p, std::size_t) noexcept { return p; }
   static void join(part&, part&) noexcept {}
   void result(part&) const noexcept {}
 
 private:
+  void run_long(trial& ahead, std::size_t begin, std::size_t end) const {
+    const std::uint64_t before = ahead.is_over() ? 0 : processor_ticks();
+    if (ahead.takes_second())
+      visit_piece<true>(source_, body_, begin, end);
+    else
+      visit_piece<false>(source_, body_, begin, end);
+    if (ahead.is_over()) return;
+    ahead.cost(static_cast<double>(processor_ticks() - before) / static_cast<double>(end - begin));
+  }
+
   Source source_;
   Body body_;
 };

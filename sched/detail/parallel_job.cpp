@@ -104,12 +104,16 @@ bool parallel_job::must_give_way(pace& p, std::size_t done) noexcept {
   return somebody_waits(w);
 }
 
-std::uint64_t ticks_since_last() noexcept {
+std::uint64_t processor_ticks() noexcept {
 #if defined(__x86_64__)
-  const std::uint64_t now = __builtin_ia32_rdtsc();
+  return __builtin_ia32_rdtsc();
 #else
-  const std::uint64_t now = static_cast<std::uint64_t>(clock_ns()) * 2;
+  return static_cast<std::uint64_t>(clock_ns()) * 2;
 #endif
+}
+
+std::uint64_t ticks_since_last() noexcept {
+  const std::uint64_t now = processor_ticks();
   return now - std::exchange(last_ticks, now);
 }
 

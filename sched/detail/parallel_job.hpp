@@ -127,9 +127,10 @@ struct give_way : suspended, operation_tag {
   void await_resume() const noexcept {}
 };
 
-/// How long ago this thread last asked this, or longer, in units of a third to a half of a
-/// nanosecond: to tell a cheap body from a dear one with one look at the processor's counter, where
-/// cheap ones follow each other closely.
+/// The processor's counter, in units of a third to a half of a nanosecond.
+std::uint64_t processor_ticks() noexcept;
+/// How many of them ago this thread last asked this, or more: to tell a cheap body from a dear one
+/// with one look at the counter, where cheap ones follow each other closely.
 std::uint64_t ticks_since_last() noexcept;
 
 }  // namespace weft::detail
