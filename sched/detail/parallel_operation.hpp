@@ -97,6 +97,7 @@ public:
 private:
   // About 10 us: what handing a half over would gain at best is spent on waking somebody for it.
   static constexpr double in_place_ticks = 25'000;
+  static constexpr std::size_t few = 64;
 
   void run_in_place() noexcept {
     const std::size_t count = job_.size();
@@ -121,20 +122,25 @@ private:
   /// The body is called at one place: where two lead to one handler, clang 19 at -O1 with a
   /// sanitizer hands it the number of iterations in the place of the exception.
   std::size_t run_while_cheap(std::size_t count) {
+    // Of few the look at the counter would be the dearest part, so it is not known when they begin.
+    const bool is_timed = count > few;
+    if (is_timed) (void)ticks_since_last();
     // One iteration may be all that is worth a core; but the first of many is often a special one.
-    std::size_t next = job_.grain() != 0 ? count : count > 8 ? 2 : 1;
+    std::size_t next = job_.grain() != 0 ? count : count > 8 && !is_timed ? 2 : 1;
     std::size_t done = 0;
-    bool exact = false;  // it is known when these began
+    bool is_first = true;
     for (;;) {
       job_.run(whole_, done, done + next);
       done += next;
       if (done == count) return count;
       const auto took = static_cast<double>(ticks_since_last());
       if (took * static_cast<double>(count) < in_place_ticks * static_cast<double>(next))
-        next = count <= 64 ? count : 16 * done;
-      else if (exact)
+        next = is_timed ? 16 * done : count;
+      else if (!is_first || (is_timed && took > in_place_ticks))
         return done;
-      exact = true;
+      else
+        next = 1;
+      is_first = false;
       if (next > count - done) next = count - done;
     }
   }
