@@ -31,7 +31,7 @@ FAILURES_SHOWN = 5
 # house a frame is.
 REPORT = re.compile(r"^(?:==\d+==ERROR: |WARNING: )(\w+Sanitizer: .+)$|"
                     r"^(?:\S*\.\./)?(\S+:\d+:\d+: runtime error: .+)$", re.MULTILINE)
-STACK = re.compile(r"^\s*(?P<of>\S.*)\n(?P<frames>(?: +#\d.*\n)+)", re.MULTILINE)
+STACK = re.compile(r"^[ \t]*(?P<of>\S.*)\n(?P<frames>(?: +#\d.*\n)+)", re.MULTILINE)
 PLACE = re.compile(r"/\.\./((?:include/weft|runtime|io|sched|tests|bench|samples)/\S+:\d+)")
 ADDRESS = re.compile(r" (?:at |on address |pc |bp |sp )*0x[0-9a-f]+")
 STACKS_SHOWN = 4
@@ -64,8 +64,11 @@ def sanitizer_report(output):
     report = output[heading.start():].partition("\nSUMMARY: ")[0]
     told = [heading[1] or heading[2]]
     for stack in list(STACK.finditer(report))[:STACKS_SHOWN]:
-        places = PLACE.findall(stack["frames"])[:FRAMES_SHOWN]
-        told.append(f"{stack['of'].rstrip(':')}: {', '.join(places)}")
+        places = ", ".join(PLACE.findall(stack["frames"])[:FRAMES_SHOWN])
+        if stack["of"].endswith(told[0]):  # one stack, under the heading
+            told[0] += ": " + places
+        else:
+            told.append(f"{stack['of'].rstrip(':')}: {places}")
     return [ADDRESS.sub("", line) for line in told]
 
 

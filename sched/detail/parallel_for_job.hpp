@@ -61,7 +61,7 @@ class for_job : public parallel_job {
 public:
   using value_type = void;
   static constexpr bool awaits = is_awaited_body<Source, const Body>;
-  /// Whether to look ahead in memory; it is the same for those that it is divided into.
+  /// Whether to look ahead in memory. The part behind it begins with what is known by then.
   struct part {
     trial looking_ahead;
   };

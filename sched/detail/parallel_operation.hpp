@@ -122,10 +122,11 @@ private:
   /// The body is called at one place: where two lead to one handler, clang 19 at -O1 with a
   /// sanitizer hands it the number of iterations in the place of the exception.
   std::size_t run_while_cheap(std::size_t count) {
-    // Of few the look at the counter would be the dearest part, so it is not known when they begin.
+    // Of few a look at the counter would be the dearest part, so it is not known when they began.
     const bool is_timed = count > few;
     if (is_timed) (void)ticks_since_last();
-    // One iteration may be all that is worth a core; but the first of many is often a special one.
+    // One iteration may be all that is worth a core; but the first one is often special. So where
+    // it seems dear another one is asked, unless that is as long as handing over takes.
     std::size_t next = job_.grain() != 0 ? count : count > 8 && !is_timed ? 2 : 1;
     std::size_t done = 0;
     bool is_first = true;

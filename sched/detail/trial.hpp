@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Which of two ways to do the same is the faster one here. Where that is the processor's affair and
-// not the program's, both are tried for a while.
+// not the program's, no constant is right: whoever does the same many times, such as a part of a
+// parallel algorithm its pieces, tries both ways for a while, and keeps the faster.
 
 #include <algorithm>
 #include <array>

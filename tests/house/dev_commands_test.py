@@ -160,12 +160,18 @@ def test_names_what_failed(s):
          "    #2 0x58 in g() /a/build/b/../../runtime/worker.cpp:74\n\n"
          "freed by thread T8 here:\n"
          "    #0 0x59 in h() /a/build/b/../../include/weft/runtime/task.hpp:4\n\n"
-         "SUMMARY: AddressSanitizer: heap-use-after-free\n"}])
+         "SUMMARY: AddressSanitizer: heap-use-after-free\n"},
+        {"name": "weft:d / d", "result": "FAIL", "stdout":
+         "../../runtime/a.cpp:3:5: runtime error: index 4 out of bounds\n"
+         "    #0 0x56 in f(int) /a/build/b/../../runtime/a.cpp:3\n"
+         "    #1 0x57 in g() /a/build/b/../../tests/a_test.cpp:9\n"}])
     done = fails(s.dev("test", TESTLOG=log))
-    *_, summary, case, program, heading, read, freed, last = done.stdout.splitlines()
-    assert " 5 passed, 3 failed (" in summary and last == "5 passed, 3 failed", done
+    *_, summary, case, program, heading, read, freed, undefined, last = done.stdout.splitlines()
+    assert " 5 passed, 4 failed (" in summary and last == "5 passed, 4 failed", done
     assert heading == "  c: AddressSanitizer: heap-use-after-free", done
     assert read == "  c: READ of size 8 thread T9: tests/a_test.cpp:9, runtime/worker.cpp:74", done
+    assert undefined == ("  d: runtime/a.cpp:3:5: runtime error: index 4 out of bounds: "
+                         "runtime/a.cpp:3, tests/a_test.cpp:9"), done
     assert freed == "  c: freed by thread T8 here: include/weft/runtime/task.hpp:4", done
     assert case == ("  a on epoll: second: tests/a_test.cpp:7: ERROR: CHECK( n == 0 ) is NOT "
                     "correct! values: CHECK( 1 == 0 ) logged: after it"), done

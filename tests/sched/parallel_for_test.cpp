@@ -204,14 +204,18 @@ TEST_SUITE("sched/parallel_for") {
   TEST_CASE("a body that turns out to be slow is shared without being told") {
     const tests::nothing_left_behind guard;
     run({.workers = 2}, []() -> task<> {
-      std::atomic<int> arrived = 0;
-      co_await parallel_for(0, 20, [&](int i) {
-        spin(100us);
-        if (i < 5) return;
-        ++arrived;
-        while (arrived.load() < 2) std::this_thread::yield();
-      });
-      CHECK(arrived == 15);
+      // How many run before the others may come: of many one tells enough, of few it takes three.
+      for (const auto [count, alone] : {std::array{20, 3}, std::array{100, 1}}) {
+        std::atomic<int> arrived = 0;
+        const auto body = [&](int i) {
+          spin(100us);
+          if (i < alone) return;
+          ++arrived;
+          while (arrived.load() < 2) std::this_thread::yield();  // ends only side by side
+        };
+        co_await parallel_for(0, count, body);
+        CHECK(arrived == count - alone);
+      }
     }());
   }
 

@@ -23,7 +23,7 @@ TEST_SUITE("sched/parallel_transform") {
       run(options, []() -> task<> {
         for (const std::size_t grain : std::initializer_list<std::size_t>{0, 1, 50}) {
           for (const std::size_t n :
-               std::initializer_list<std::size_t>{0, 1, 63, 64, 65, 100'000}) {
+               std::initializer_list<std::size_t>{0, 1, 63, 64, 65, 1'000'000}) {
             std::vector<int> in(n);
             for (std::size_t i = 0; i < n; ++i) in[i] = static_cast<int>(i);
             std::vector<long> out(n + 1, -1);
