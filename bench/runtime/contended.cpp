@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What does a mutex, a semaphore or a channel cost that 2, 16 or 1000 wait for?
 //
-// Measured: 20,000 turns, `per_item` is one. Mutex and semaphore (one permit, two permits): each
-// holds it across a yield, so that the others queue up. Channel: one sends, the others receive, and
-// there is no slot, so that they wait. Included: making and joining tasks or threads. Not measured:
-// fairness (weft's are first come, first served, the baselines are not). Bound: a queue, and a trip
-// through the ready queue for each turn. Baselines: std::mutex, std::counting_semaphore, a value
-// under a mutex with two condition variables; each between as many threads.
+// Measured: 20,000 turns (of std::counting_semaphore 2,000, since one takes up to a millisecond),
+// `per_item` is one. Mutex and semaphore (one permit, two permits): each holds it across a yield,
+// so that the others queue up. Channel: one sends, the others receive, and there is no slot, so
+// that they wait. Included: making and joining tasks or threads. Not measured: fairness (weft's are
+// first come, first served, the baselines are not). Bound: a queue, and a trip through the ready
+// queue for each turn. Baselines: std::mutex, std::counting_semaphore, a value under a mutex with
+// two condition variables; each between as many threads.
 
 #include "bench/support/measure.hpp"
 #include <weft/runtime/channel.hpp>
@@ -106,11 +107,11 @@ void weft_channel(benchmark::State& state) {
   weft::run({.workers = bench::workers(state, 1)}, in_turn(state, all, done));
 }
 
-/// As many threads, which take `times` turns each.
+/// As many threads, which share `all` turns.
 template <class Turn>
-void threads_in_turn(benchmark::State& state, Turn turn) {
+void threads_in_turn(benchmark::State& state, std::size_t all, Turn turn) {
   const std::size_t count = bench::size(state, 0);
-  const std::size_t times = turns / count;
+  const std::size_t times = all / count;
   for (auto _ : state) {
     count_type done{0};
     {
@@ -126,12 +127,12 @@ void threads_in_turn(benchmark::State& state, Turn turn) {
     }
     if (done != times * count) state.SkipWithError("lost a turn");
   }
-  bench::per_item(state, turns);
+  bench::per_item(state, all);
 }
 
 void std_mutex(benchmark::State& state) {
   std::mutex m;
-  threads_in_turn(state, [&] {
+  threads_in_turn(state, turns, [&] {
     const std::lock_guard lock(m);
     std::this_thread::yield();
   });
@@ -139,7 +140,7 @@ void std_mutex(benchmark::State& state) {
 
 void std_semaphore(benchmark::State& state) {
   std::counting_semaphore<2> s(2);
-  threads_in_turn(state, [&] {
+  threads_in_turn(state, turns / 10, [&] {
     s.acquire();
     std::this_thread::yield();
     s.release();
