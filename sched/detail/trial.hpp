@@ -4,7 +4,6 @@
 // not the program's, no constant is right: whoever does the same many times, such as a part of a
 // parallel algorithm its pieces, tries both ways for a while, and keeps the faster.
 
-#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -19,7 +18,7 @@ public:
   /// The way that was to be taken has had this cost, in whatever unit.
   void cost(double c) noexcept {
     double& least = least_[takes_second() ? 1 : 0];
-    least = std::min(least, c);
+    if (c < least) least = c;
     --left_;
   }
 
