@@ -15,13 +15,14 @@ struct outcome {
   bool second;
 };
 
-/// `costs`: of the first way and of the second; a piece of each is ten times as dear as the others.
+/// `costs`: the least of the first way, which is ten times as dear but once, and the second's.
 outcome outcome_of(std::array<double, 2> costs) {
   trial t;
   std::array<int, 2> tried = {};
   while (!t.is_over()) {
     const auto way = static_cast<std::size_t>(t.takes_second());
-    t.cost(++tried[way] == 2 ? 10 * costs[way] : costs[way]);
+    const bool is_dear = ++tried[way] != 2 && way == 0;
+    t.cost(is_dear ? 10 * costs[way] : costs[way]);
   }
   return {tried, t.takes_second()};
 }
