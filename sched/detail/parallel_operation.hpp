@@ -123,7 +123,7 @@ private:
   /// sanitizer hands it the number of iterations in the place of the exception.
   std::size_t run_while_cheap(std::size_t count) {
     // Of few a look at the counter would be the dearest part, so it is not known when they began.
-    const bool is_timed = count > few;
+    const bool is_timed = count > few && job_.grain() == 0;
     if (is_timed) (void)ticks_since_last();
     // One iteration may be all that is worth a core; but the first one is often special. So where
     // it seems dear another one is asked, unless that is as long as handing over takes.
