@@ -116,8 +116,8 @@ private:
 unsigned workers_here() noexcept;
 
 /// Whether this worker's share lies behind `k`, for the most part, if each worker has one of `size`
-/// iterations, in their order. Who divides a range keeps the half where its share is: that is what
-/// its cache has of the last pass over the same range.
+/// iterations, in their order. Who divides a range keeps the half where its share is: of two
+/// workers each has the same half in every pass over it, and finds in its cache what is left there.
 bool has_share_behind(std::size_t k, std::size_t size) noexcept;
 
 /// Goes to the end of the queue of ready tasks, also under a stopped scope.
