@@ -32,7 +32,7 @@ public:
 
   /// Unlocks early.
   void unlock() noexcept {
-    if (semaphore* const s = std::exchange(one_, nullptr)) s->release(0);
+    if (semaphore* const s = std::exchange(one_, nullptr)) s->release();
   }
 
   /// Adopts a permit that was taken.

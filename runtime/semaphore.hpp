@@ -3,16 +3,21 @@
 // semaphore: a number of permits. First come, first served: a permit that is given back goes to the
 // task that has waited longest, and nobody overtakes it.
 //
-// One word says how many permits are free, or `awaited`: none is, and tasks are queued. From and to
-// `awaited` it changes under the lock only, together with the queue; between two numbers by a
-// compare-and-swap of whoever takes or gives.
+// One word says how many permits are free, and whether they are `awaited`, which changes under the
+// lock only: as long as a task is queued they are. Who gives a permit adds it to the word, and that
+// is all unless it is awaited: then nobody takes permits out of the word but those who have given
+// them since, each of them one, under the lock, for the task that has waited longest. So the
+// permits in an awaited word are as many as have still to be passed on, and who has them all may
+// destroy the semaphore. What is passed on to nobody, since a cancel came first, is spare until
+// nothing is to be passed on any more: then it goes back into the word.
 //   M1: give (release) -> take (acquire): hands over what the permit guards. Those who give or take
-//       in between continue the release sequence.
+//       in between continue the release sequence. Who passes a permit on has given one.
 
 #include "weft/runtime/waiter_list.hpp"
 
 #include <atomic>
 #include <cstddef>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <source_location>
@@ -93,8 +98,7 @@ private:
 class semaphore {
 public:
   /// `permits`: how many tasks may hold one at a time; as many as can be counted is no limit.
-  explicit semaphore(std::size_t permits) noexcept
-      : word_(permits != awaited ? permits : permits - 1) {}
+  explicit semaphore(std::size_t permits) noexcept : word_(permits < most ? permits : most) {}
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
   ~semaphore() {
@@ -120,12 +124,15 @@ public:
   }
 
   /// Adds a permit, or gives one back that was taken without its guard.
-  void release() noexcept { release(guess()); }
+  void release() noexcept {
+    if (is_awaited(give(1))) [[unlikely]]
+      pass_on();
+  }
 
   /// Permits that nobody holds, a moment ago.
   std::size_t available() const noexcept {
     const std::size_t n = guess();
-    return n != awaited ? n : 0;
+    return is_awaited(n) ? 0 : n;
   }
 
 private:
@@ -133,9 +140,11 @@ private:
   friend class detail::permit_acquire;
   friend detail::condition_wait;
   friend mutex;
-  friend mutex_lock;
 
-  static constexpr auto awaited = static_cast<std::size_t>(-1);
+  static constexpr auto awaited = std::size_t{1} << (std::numeric_limits<std::size_t>::digits - 1);
+  static constexpr auto most = awaited / 2;  // nobody adds as many again one by one
+
+  static bool is_awaited(std::size_t n) noexcept { return n >= awaited; }
 
   std::size_t guess() const noexcept {
     return word_.load(std::memory_order_relaxed);  // relaxed: the CAS finds out
@@ -144,7 +153,7 @@ private:
   /// `n`: what the word probably is. Who knows spares itself a load, which would have to wait for
   /// the atomic operation before it.
   [[nodiscard]] bool take_one(std::source_location where, std::size_t n) noexcept {
-    while (n != 0 && n != awaited) {
+    while (n != 0 && !is_awaited(n)) {
       if (try_take(n)) {
         note_taken(where);
         return true;
@@ -153,32 +162,29 @@ private:
     return false;
   }
 
-  void release(std::size_t n) noexcept {
-    do {
-      while (n != awaited) {
-        WEFT_ASSERT(n + 1 != awaited, "a semaphore was released more often than it can count");
-        if (try_give(n)) return;
-      }
-      n = pass_on();
-    } while (n != awaited);
-  }
-
   // The transitions of the word; those that may fail say then what it is.
   [[nodiscard]] bool try_take(std::size_t& n) noexcept {
     return word_.compare_exchange_weak(n, n - 1, std::memory_order_acquire,  // sync: M1
                                        std::memory_order_relaxed);
   }
-  [[nodiscard]] bool try_give(std::size_t& n) noexcept {
-    return word_.compare_exchange_weak(n, n + 1, std::memory_order_release,  // sync: M1
-                                       std::memory_order_relaxed);
+  /// What it was before.
+  std::size_t give(std::size_t permits) noexcept {
+    return word_.fetch_add(permits, std::memory_order_release);  // sync: M1
   }
   /// From no permit. Under the lock.
   [[nodiscard]] bool try_await(std::size_t& n) noexcept {
     return word_.compare_exchange_weak(n, awaited, std::memory_order_relaxed,  // relaxed: the lock
                                        std::memory_order_relaxed);
   }
-  /// To no permit. Under the lock; relaxed: it keeps the queue, and nothing is given.
-  void await_no_more() noexcept { word_.store(0, std::memory_order_relaxed); }
+  /// Takes out what the caller gave to an awaited word. Under the lock. True when permits are not
+  /// awaited any more: nobody is queued and nothing is to be passed on.
+  [[nodiscard]] bool take_out() noexcept {
+    // relaxed: the lock; the caller has seen what comes with its own permit
+    std::size_t n = word_.fetch_sub(1, std::memory_order_relaxed) - 1;
+    return n == awaited && waiters_.empty() &&
+           word_.compare_exchange_strong(n, 0, std::memory_order_relaxed,  // relaxed: the lock
+                                         std::memory_order_relaxed);
+  }
 
   void note_taken(std::source_location where) noexcept {
     taken_at_.store(where, std::memory_order_relaxed);  // relaxed: for reports
@@ -186,16 +192,15 @@ private:
 
   /// Takes a permit, or queues `w` for the next one: false.
   [[nodiscard]] bool take_one_or_queue(detail::listed_waiter& w) noexcept;
-  /// Gives a permit to who has waited longest: `awaited`. When nobody waits any more: what the word
-  /// is now.
-  [[nodiscard, gnu::noinline]] std::size_t pass_on() noexcept;
-  /// False when it has been granted a permit.
-  [[nodiscard]] bool withdraw(detail::listed_waiter& w) noexcept;
+  /// Hands the permit that the caller gave to who has waited longest.
+  [[gnu::noinline]] void pass_on() noexcept;
 
   detail::atomic<std::size_t> word_;
   std::atomic<std::source_location> taken_at_{};  // the last permit that was taken
   detail::spin_lock lock_;
-  detail::waiter_list waiters_;  // guarded by lock_
+  // Guarded by lock_.
+  detail::waiter_list waiters_;
+  detail::plain<std::size_t> spare_{0};
 };
 
 inline void semaphore_permit::release() noexcept {
@@ -225,7 +230,7 @@ void permit_acquire<Guard>::describe(wait_note& note) const noexcept {
 template <class Guard>
 bool permit_acquire<Guard>::withdraw(operation& op, worker&) noexcept {
   auto& self = static_cast<permit_acquire&>(op);
-  self.withdrawn_ = self.semaphore_->withdraw(self);
+  self.withdrawn_ = withdraw_waiter(self, self.semaphore_->lock_);
   return self.withdrawn_;
 }
 

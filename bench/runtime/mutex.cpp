@@ -2,8 +2,7 @@
 // What does locking a mutex that nobody holds cost?
 //
 // Measured: `auto lock = co_await m.lock()` and its end, with one addition inside. Not measured:
-// contention. Bound: one atomic exchange for the lock and one for the unlock, each of which guards
-// the number of permits and the list of waiters by a spin lock.
+// contention. Bound: one compare-and-exchange for the lock and one addition for the unlock.
 // Baselines: one compare-and-exchange and one exchange, the least that a lock can do; std::mutex. A
 // second thread is alive, and sleeps.
 
