@@ -125,10 +125,12 @@ public:
     WEFT_ASSERT(here != nullptr,
                 "a task was resumed on a thread that runs no scheduler: resume it by a post()");
     worker& w = *here;
-    refused_ = strand_of(*this->promise).stop_requested();
-    if (refused_) [[unlikely]]
-      w.note_refusal(*this->promise);
-    settled_ = refused_ || self().try_now(w);
+    promise_base& p = *this->promise;
+    const bool refused = strand_of(p).stop_requested();
+    refused_ = refused;
+    if (refused) [[unlikely]]
+      w.note_refusal(p);
+    settled_ = refused || self().try_now(w);
     return settled_ && w.spend();
   }
 
