@@ -3,13 +3,14 @@
 // semaphore: a number of permits. First come, first served: a permit that is given back goes to the
 // task that has waited longest, and nobody overtakes it.
 //
-// One word says how many permits are free, and whether they are `awaited`, which changes under the
-// lock only: as long as a task is queued they are. Who gives a permit adds it to the word, and that
-// is all unless it is awaited: then nobody takes permits out of the word but those who have given
-// them since, each of them one, under the lock, for the task that has waited longest. So the
-// permits in an awaited word are as many as have still to be passed on, and who has them all may
-// destroy the semaphore. What is passed on to nobody, since a cancel came first, is spare until
-// nothing is to be passed on any more: then it goes back into the word.
+// The word is the number of free permits, or it is awaited: its highest bit is set, and the rest
+// means nothing. While a task is queued it is awaited; the converse need not hold. It becomes
+// awaited, and a number again, under the lock only. Who gives a permit adds one to the word, and
+// that is all when it was a number. When it was awaited the permit is the giver's still: under the
+// lock it hands it to the task that has waited longest. Where nobody is queued (a cancel, or
+// another giver, came first) the word becomes a number again, and the permit is given once more.
+// A permit that is on its way is nobody's: so who has all of them knows that no release will touch
+// the semaphore again, and may destroy it.
 //   M1: give (release) -> take (acquire): hands over what the permit guards. Those who give or take
 //       in between continue the release sequence. Who passes a permit on has given one.
 
@@ -17,7 +18,7 @@
 
 #include <atomic>
 #include <cstddef>
-#include <limits>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <source_location>
@@ -110,7 +111,7 @@ public:
     return detail::permit_acquire<semaphore_permit>(*this);
   }
 
-  /// A permit, when there is one at once.
+  /// A permit, when there is one at once and nobody waits for it.
   [[nodiscard]] std::optional<semaphore_permit>
   try_acquire(std::source_location where = std::source_location::current()) noexcept {
     if (!take_one(where)) return std::nullopt;
@@ -125,14 +126,13 @@ public:
 
   /// Adds a permit, or gives one back that was taken without its guard.
   void release() noexcept {
-    if (is_awaited(give(1))) [[unlikely]]
-      pass_on();
+    while (is_awaited(give()) && !pass_on()) [[unlikely]] {}
   }
 
   /// Permits that nobody holds, a moment ago.
   std::size_t available() const noexcept {
-    const std::size_t n = guess();
-    return is_awaited(n) ? 0 : n;
+    const std::uint64_t n = guess();
+    return is_awaited(n) ? 0 : static_cast<std::size_t>(n);
   }
 
 private:
@@ -141,18 +141,18 @@ private:
   friend detail::condition_wait;
   friend mutex;
 
-  static constexpr auto awaited = std::size_t{1} << (std::numeric_limits<std::size_t>::digits - 1);
-  static constexpr auto most = awaited / 2;  // nobody adds as many again one by one
+  static constexpr std::uint64_t awaited = std::uint64_t{1} << 63;
+  static constexpr std::uint64_t most = awaited / 2;  // nobody adds as many again one by one
 
-  static bool is_awaited(std::size_t n) noexcept { return n >= awaited; }
+  static bool is_awaited(std::uint64_t n) noexcept { return n >= awaited; }
 
-  std::size_t guess() const noexcept {
-    return word_.load(std::memory_order_relaxed);  // relaxed: the CAS finds out
+  std::uint64_t guess() const noexcept {
+    return word_.load(std::memory_order_relaxed);  // relaxed: a CAS finds out, or the lock is held
   }
 
   /// `n`: what the word probably is. Who knows spares itself a load, which would have to wait for
   /// the atomic operation before it.
-  [[nodiscard]] bool take_one(std::source_location where, std::size_t n) noexcept {
+  [[nodiscard]] bool take_one(std::source_location where, std::uint64_t n) noexcept {
     while (n != 0 && !is_awaited(n)) {
       if (try_take(n)) {
         note_taken(where);
@@ -163,27 +163,23 @@ private:
   }
 
   // The transitions of the word; those that may fail say then what it is.
-  [[nodiscard]] bool try_take(std::size_t& n) noexcept {
+  [[nodiscard]] bool try_take(std::uint64_t& n) noexcept {
     return word_.compare_exchange_weak(n, n - 1, std::memory_order_acquire,  // sync: M1
                                        std::memory_order_relaxed);
   }
-  /// What it was before.
-  std::size_t give(std::size_t permits) noexcept {
-    return word_.fetch_add(permits, std::memory_order_release);  // sync: M1
+  /// What it was before: when that is awaited, pass_on() follows.
+  std::uint64_t give() noexcept {
+    return word_.fetch_add(1, std::memory_order_release);  // sync: M1
   }
   /// From no permit. Under the lock.
-  [[nodiscard]] bool try_await(std::size_t& n) noexcept {
+  [[nodiscard]] bool try_await(std::uint64_t& n) noexcept {
     return word_.compare_exchange_weak(n, awaited, std::memory_order_relaxed,  // relaxed: the lock
                                        std::memory_order_relaxed);
   }
-  /// Takes out what the caller gave to an awaited word. Under the lock. True when permits are not
-  /// awaited any more: nobody is queued and nothing is to be passed on.
-  [[nodiscard]] bool take_out() noexcept {
-    // relaxed: the lock; the caller has seen what comes with its own permit
-    std::size_t n = word_.fetch_sub(1, std::memory_order_relaxed) - 1;
-    return n == awaited && waiters_.empty() &&
-           word_.compare_exchange_strong(n, 0, std::memory_order_relaxed,  // relaxed: the lock
-                                         std::memory_order_relaxed);
+  /// What was added to the awaited word is with those who added it. Under the lock.
+  void await_no_more() noexcept {
+    if (is_awaited(guess()))
+      word_.store(0, std::memory_order_relaxed);  // relaxed: nothing is given
   }
 
   void note_taken(std::source_location where) noexcept {
@@ -192,15 +188,14 @@ private:
 
   /// Takes a permit, or queues `w` for the next one: false.
   [[nodiscard]] bool take_one_or_queue(detail::listed_waiter& w) noexcept;
-  /// Hands the permit that the caller gave to who has waited longest.
-  [[gnu::noinline]] void pass_on() noexcept;
+  /// Hands the permit that the caller gave to who has waited longest. False when nobody waits any
+  /// more.
+  [[nodiscard, gnu::noinline]] bool pass_on() noexcept;
 
-  detail::atomic<std::size_t> word_;
+  detail::atomic<std::uint64_t> word_;
   std::atomic<std::source_location> taken_at_{};  // the last permit that was taken
   detail::spin_lock lock_;
-  // Guarded by lock_.
-  detail::waiter_list waiters_;
-  detail::plain<std::size_t> spare_{0};
+  detail::waiter_list waiters_;  // guarded by lock_
 };
 
 inline void semaphore_permit::release() noexcept {
