@@ -94,7 +94,8 @@ private:
 /// Permits that tasks wait for.
 ///
 /// Thread:   any; plain threads may release and try_acquire.
-/// Lifetime: outlives its permits and waiters.
+/// Lifetime: outlives its permits and waiters. Who has had all permits, and knows that nobody asks
+///           for one any more, may destroy it.
 /// Cost:     an acquire that finds a permit neither suspends nor allocates.
 class semaphore {
 public:
