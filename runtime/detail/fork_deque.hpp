@@ -41,6 +41,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 
 namespace weft::detail {
 
@@ -201,6 +202,15 @@ public:
     const index t = top_.load(std::memory_order_relaxed);    // relaxed: an old top is smaller
     const index s = split_.load(std::memory_order_seq_cst);  // sync: R5
     return distance(t, s) > never_taken();
+  }
+
+  /// Anyone: which item is shared, none when nothing is. Two equal answers say that nobody has taken
+  /// it in between, not its owner either: top never goes back.
+  [[nodiscard]] std::optional<index> offered() const noexcept {
+    const index t = top_.load(std::memory_order_relaxed);    // relaxed: steal looks once more
+    const index s = split_.load(std::memory_order_relaxed);  // relaxed: the same
+    if (distance(t, s) <= never_taken()) return std::nullopt;
+    return t;
   }
 
   /// Anyone: whether there is something, shared or not; exact behind a heavy fence (R7).

@@ -14,8 +14,23 @@ namespace weft {
 
 namespace {
 
-/// Looks at what others fork before a thief takes by force what they hide: about 10 us.
+/// Looks at what others fork before a thief takes by force what they hide, and before it takes what
+/// their owners take back soon: about 10 and 25 us.
 constexpr int patience = 100;
+
+/// A theft costs both sides some hundreds of nanoseconds. What is not offered for about as long is
+/// not worth one: its owner has done it by then.
+constexpr int pauses_before_theft = 16;
+
+template <class Forks>
+bool has_been_offered_for_long(const Forks& forks, bool& taken_back) noexcept {
+  const auto item = forks.offered();
+  if (!item) return false;
+  for (int i = 0; i != pauses_before_theft; ++i) detail::wait_briefly(0);
+  if (forks.offered() == item) return true;
+  taken_back = true;
+  return false;
+}
 
 }  // namespace
 
@@ -63,11 +78,15 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks.
-detail::suspended* thread_pool::steal_shared(seat& thief) noexcept {
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `taken_back`: leave
+/// what has not been offered for long, and say so; null: take whatever is offered.
+detail::suspended* thread_pool::steal_shared(seat& thief, bool* taken_back) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
-        if (detail::forked* const f = victim.worker.forks.steal()) return begin(thief, victim, *f);
+        auto& forks = victim.worker.forks;
+        if (taken_back == nullptr || has_been_offered_for_long(forks, *taken_back)) {
+          if (detail::forked* const f = forks.steal()) return begin(thief, victim, *f);
+        }
         detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo);
         if (s != nullptr) thief.last_victim = victim.worker.index;
         return s;
@@ -87,11 +106,14 @@ detail::suspended* thread_pool::steal_hidden(seat& thief) noexcept {
 
 detail::suspended* thread_pool::steal(seat& thief) noexcept {
   for (int looks = 0; looks < patience; ++looks) {
-    if (detail::suspended* const s = steal_shared(thief)) return s;
+    bool taken_back = false;
+    if (detail::suspended* const s = steal_shared(thief, &taken_back)) return s;
+    if (taken_back) continue;
     // Who hides something shares it with the next thing that it forks or takes back.
     if (!somebody_hides(thief)) return nullptr;
     detail::wait_briefly(looks);
   }
+  if (detail::suspended* const s = steal_shared(thief, nullptr)) return s;
   return parts_->forces ? steal_hidden(thief) : nullptr;
 }
 

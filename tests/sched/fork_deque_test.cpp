@@ -105,6 +105,30 @@ TEST_SUITE("sched/fork_deque") {
     }
   }
 
+  TEST_CASE("what is offered has a name of its own until it is taken, by whom ever") {
+    int items[3];
+    fork_deque<int> queue;
+    CHECK(!queue.offered());
+    for (int& i : items) REQUIRE(queue.push(&i));
+    const auto first = queue.offered();
+    REQUIRE(first);
+    CHECK(queue.pop() == &items[2]);
+    CHECK(queue.offered() == first);
+    CHECK(queue.pop() == &items[1]);
+    CHECK(queue.pop() == &items[0]);
+    CHECK(!queue.offered());
+
+    REQUIRE(queue.push(&items[0]));
+    const auto again = queue.offered();
+    REQUIRE(again);
+    CHECK(again != first);
+    CHECK(queue.steal() == &items[0]);
+    REQUIRE(queue.push(&items[0]));
+    CHECK(queue.offered());
+    CHECK(queue.offered() != again);
+    CHECK(!fork_deque<int>(forks_taken_by::owner).offered());
+  }
+
   TEST_CASE("a pop that expects an item takes no other one") {
     int items[2];
     fork_deque<int> queue;
