@@ -47,8 +47,8 @@ private:
 /// Mutual exclusion between tasks.
 ///
 /// Thread:   any worker of any scheduler.
-/// Lifetime: outlives its locks and waiters. Who has locked it, and knows that nobody else will, may
-///           destroy it after the unlock.
+/// Lifetime: outlives its locks and waiters. Who has locked it, and knows that nobody else will,
+///           may destroy it after the unlock.
 /// Cost:     locking a free mutex neither suspends nor allocates.
 class mutex {
 public:

@@ -204,8 +204,8 @@ public:
     return distance(t, s) > never_taken();
   }
 
-  /// Anyone: which item is shared, none when nothing is. Two equal answers say that nobody has taken
-  /// it in between, not its owner either: top never goes back.
+  /// Anyone: which item is shared, none when nothing is. Two equal answers say that nobody has
+  /// taken it in between, its owner included: top never goes back.
   [[nodiscard]] std::optional<index> offered() const noexcept {
     const index t = top_.load(std::memory_order_relaxed);    // relaxed: steal looks once more
     const index s = split_.load(std::memory_order_relaxed);  // relaxed: the same

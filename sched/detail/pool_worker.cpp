@@ -78,8 +78,8 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. `taken_back`: leave
-/// what has not been offered for long, and say so; null: take whatever is offered.
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `taken_back`: a
+/// fork that has not been offered for long is left, and whether its owner took it; null: none is.
 detail::suspended* thread_pool::steal_shared(seat& thief, bool* taken_back) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
