@@ -22,13 +22,14 @@ constexpr int patience = 100;
 /// not worth one: its owner has done it by then.
 constexpr int pauses_before_theft = 16;
 
+/// Counts the looks after which it says no, since the fork was taken meanwhile.
 template <class Forks>
-bool has_been_offered_for_long(const Forks& forks, bool& taken_back) noexcept {
+bool has_been_offered_for_long(const Forks& forks, int& looks) noexcept {
   const auto item = forks.offered();
   if (!item) return false;
   for (int i = 0; i != pauses_before_theft; ++i) detail::wait_briefly(0);
   if (forks.offered() == item) return true;
-  taken_back = true;
+  ++looks;
   return false;
 }
 
@@ -78,13 +79,13 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. `taken_back`: a
-/// fork that has not been offered for long is left, and whether its owner took it; null: none is.
-detail::suspended* thread_pool::steal_shared(seat& thief, bool* taken_back) noexcept {
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `looks`: leaves a
+/// fork that has not been offered for long, and counts it; null: takes whatever is offered.
+detail::suspended* thread_pool::steal_shared(seat& thief, int* looks) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
         auto& forks = victim.worker.forks;
-        if (taken_back == nullptr || has_been_offered_for_long(forks, *taken_back)) {
+        if (looks == nullptr || has_been_offered_for_long(forks, *looks)) {
           if (detail::forked* const f = forks.steal()) return begin(thief, victim, *f);
         }
         detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo);
@@ -105,13 +106,13 @@ detail::suspended* thread_pool::steal_hidden(seat& thief) noexcept {
 }
 
 detail::suspended* thread_pool::steal(seat& thief) noexcept {
-  for (int looks = 0; looks < patience; ++looks) {
-    bool taken_back = false;
-    if (detail::suspended* const s = steal_shared(thief, &taken_back)) return s;
-    if (taken_back) continue;
+  for (int looks = 0; looks < patience;) {
+    const int before = looks;
+    if (detail::suspended* const s = steal_shared(thief, &looks)) return s;
+    if (looks != before) continue;
     // Who hides something shares it with the next thing that it forks or takes back.
     if (!somebody_hides(thief)) return nullptr;
-    detail::wait_briefly(looks);
+    detail::wait_briefly(looks++);
   }
   if (detail::suspended* const s = steal_shared(thief, nullptr)) return s;
   return parts_->forces ? steal_hidden(thief) : nullptr;
