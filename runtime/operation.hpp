@@ -125,6 +125,7 @@ public:
     WEFT_ASSERT(here != nullptr,
                 "a task was resumed on a thread that runs no scheduler: resume it by a post()");
     worker& w = *here;
+    // In locals: for all that the compiler knows, what is called below changes the members.
     promise_base& p = *this->promise;
     const bool refused = strand_of(p).stop_requested();
     refused_ = refused;

@@ -27,7 +27,6 @@
 namespace weft {
 
 class mutex;
-class mutex_lock;
 class semaphore;
 
 namespace detail {
@@ -94,8 +93,8 @@ private:
 /// Permits that tasks wait for.
 ///
 /// Thread:   any; plain threads may release and try_acquire.
-/// Lifetime: outlives its permits and waiters. Who has had all permits, and knows that nobody asks
-///           for one any more, may destroy it.
+/// Lifetime: outlives its permits and waiters. Who has held all permits at once, and knows that
+///           nobody asks for one any more, may destroy it.
 /// Cost:     an acquire that finds a permit neither suspends nor allocates.
 class semaphore {
 public:
@@ -119,7 +118,8 @@ public:
     return semaphore_permit(*this);
   }
 
-  /// Takes a permit without a guard: release() gives it back. False when there is none.
+  /// Takes a permit without a guard: release() gives it back. False when there is
+  /// none, or tasks wait.
   [[nodiscard]] bool
   take_one(std::source_location where = std::source_location::current()) noexcept {
     return take_one(where, guess());

@@ -183,6 +183,18 @@ public:
     }
   }
 
+  /// Anyone: the same where nobody takes the item during `pause`, which counts in `gone`; its owner
+  /// may be the one. Null may hide an item that has just been shared, too.
+  template <class Pause>
+  [[nodiscard]] T* steal_what_stays(Pause pause, int& gone) noexcept {
+    const std::optional<index> oldest = shared_index();
+    if (!oldest) return nullptr;
+    pause();
+    if (shared_index() == oldest) return steal();
+    ++gone;
+    return nullptr;
+  }
+
   /// Anyone: takes the oldest item, shared or not. `heavy_fence` makes all threads of the process
   /// pass a fence.
   template <class Fence>
@@ -202,15 +214,6 @@ public:
     const index t = top_.load(std::memory_order_relaxed);    // relaxed: an old top is smaller
     const index s = split_.load(std::memory_order_seq_cst);  // sync: R5
     return distance(t, s) > never_taken();
-  }
-
-  /// Anyone: which item is shared, none when nothing is. Two equal answers say that nobody has
-  /// taken it in between, its owner included: top never goes back.
-  [[nodiscard]] std::optional<index> offered() const noexcept {
-    const index t = top_.load(std::memory_order_relaxed);    // relaxed: steal looks once more
-    const index s = split_.load(std::memory_order_relaxed);  // relaxed: the same
-    if (distance(t, s) <= never_taken()) return std::nullopt;
-    return t;
   }
 
   /// Anyone: whether there is something, shared or not; exact behind a heavy fence (R7).
@@ -236,6 +239,15 @@ private:
   }
   static index distance(index from, index to) noexcept {
     return static_cast<index>(static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from));
+  }
+
+  // Of the oldest item, when it is shared. Two equal ones say that nobody has taken it in between:
+  // top never goes back.
+  std::optional<index> shared_index() const noexcept {
+    const index t = top_.load(std::memory_order_relaxed);    // relaxed: steal looks once more
+    const index s = split_.load(std::memory_order_relaxed);  // relaxed: the same
+    if (distance(t, s) <= never_taken()) return std::nullopt;
+    return t;
   }
 
   index never_taken() const noexcept { return who_ == forks_taken_by::owner ? 1 : 0; }

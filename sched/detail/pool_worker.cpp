@@ -14,23 +14,14 @@ namespace weft {
 
 namespace {
 
-/// Looks at what others fork before a thief takes by force what they hide, and before it takes what
-/// their owners take back soon: about 10 and 25 us.
+/// Looks in a row at what others fork before a thief takes by force what they hide, or at once what
+/// is offered: about 10 us, and 25 where each is a pause before a theft.
 constexpr int patience = 100;
 
-/// A theft costs both sides some hundreds of nanoseconds. What is not offered for about as long is
-/// not worth one: its owner has done it by then.
-constexpr int pauses_before_theft = 16;
-
-/// Counts the looks after which it says no, since the fork was taken meanwhile.
-template <class Forks>
-bool has_been_offered_for_long(const Forks& forks, int& looks) noexcept {
-  const auto item = forks.offered();
-  if (!item) return false;
-  for (int i = 0; i != pauses_before_theft; ++i) detail::wait_briefly(0);
-  if (forks.offered() == item) return true;
-  ++looks;
-  return false;
+/// A theft costs both sides some hundreds of nanoseconds. What its owner takes back sooner is not
+/// worth one.
+void pause_before_theft() noexcept {
+  for (int i = 0; i != 16; ++i) detail::wait_briefly(0);
 }
 
 }  // namespace
@@ -79,15 +70,15 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. `looks`: leaves a
-/// fork that has not been offered for long, and counts it; null: takes whatever is offered.
-detail::suspended* thread_pool::steal_shared(seat& thief, int* looks) noexcept {
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `gone`: leaves what
+/// its owner takes back soon, and counts it; null: takes whatever is offered.
+detail::suspended* thread_pool::steal_shared(seat& thief, int* gone) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
         auto& forks = victim.worker.forks;
-        if (looks == nullptr || has_been_offered_for_long(forks, *looks)) {
-          if (detail::forked* const f = forks.steal()) return begin(thief, victim, *f);
-        }
+        detail::forked* const f =
+            gone != nullptr ? forks.steal_what_stays(pause_before_theft, *gone) : forks.steal();
+        if (f != nullptr) return begin(thief, victim, *f);
         detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo);
         if (s != nullptr) thief.last_victim = victim.worker.index;
         return s;

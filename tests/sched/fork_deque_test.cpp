@@ -105,28 +105,44 @@ TEST_SUITE("sched/fork_deque") {
     }
   }
 
-  TEST_CASE("what is offered has a name of its own until it is taken, by whom ever") {
+  TEST_CASE("a thief can leave what does not stay") {
     int items[3];
     fork_deque<int> queue;
-    CHECK(!queue.offered());
+    int gone = 0;
+    int pauses = 0;
+    const auto nothing_happens = [&pauses] { ++pauses; };
+    CHECK(queue.steal_what_stays(nothing_happens, gone) == nullptr);
+    CHECK(pauses == 0);
     for (int& i : items) REQUIRE(queue.push(&i));
-    const auto first = queue.offered();
-    REQUIRE(first);
-    CHECK(queue.pop() == &items[2]);
-    CHECK(queue.offered() == first);
-    CHECK(queue.pop() == &items[1]);
-    CHECK(queue.pop() == &items[0]);
-    CHECK(!queue.offered());
 
-    REQUIRE(queue.push(&items[0]));
-    const auto again = queue.offered();
-    REQUIRE(again);
-    CHECK(again != first);
-    CHECK(queue.steal() == &items[0]);
-    REQUIRE(queue.push(&items[0]));
-    CHECK(queue.offered());
-    CHECK(queue.offered() != again);
-    CHECK(!fork_deque<int>(forks_taken_by::owner).offered());
+    SUBCASE("what stays is taken") {
+      CHECK(queue.steal_what_stays(nothing_happens, gone) == &items[0]);
+      CHECK(gone == 0);
+    }
+    SUBCASE("newer ones may come and go") {
+      CHECK(queue.steal_what_stays([&] { CHECK(queue.pop() == &items[2]); }, gone) == &items[0]);
+      CHECK(gone == 0);
+    }
+    SUBCASE("its owner takes it back") {
+      const auto take_back = [&] {
+        for (int i = 3; i-- != 0;) CHECK(queue.pop() == &items[i]);
+      };
+      CHECK(queue.steal_what_stays(take_back, gone) == nullptr);
+      CHECK(gone == 1);
+    }
+    SUBCASE("its owner takes it back and offers another one in its place") {
+      const auto replace = [&] {
+        for (int i = 3; i-- != 0;) CHECK(queue.pop() == &items[i]);
+        for (int& i : items) REQUIRE(queue.push(&i));
+      };
+      CHECK(queue.steal_what_stays(replace, gone) == nullptr);
+      CHECK(gone == 1);
+      CHECK(queue.steal_what_stays(nothing_happens, gone) == &items[0]);
+    }
+    SUBCASE("another thief takes it") {
+      CHECK(queue.steal_what_stays([&] { CHECK(queue.steal() == &items[0]); }, gone) == nullptr);
+      CHECK(gone == 1);
+    }
   }
 
   TEST_CASE("a pop that expects an item takes no other one") {
