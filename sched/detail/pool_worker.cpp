@@ -70,8 +70,8 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. `gone`: leaves what
-/// its owner takes back soon, and counts it; null: takes whatever is offered.
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `gone`: leaves
+/// what its owner takes back soon, and counts it; null: takes whatever is offered.
 detail::suspended* thread_pool::steal_shared(seat& thief, int* gone) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
