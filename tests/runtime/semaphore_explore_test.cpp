@@ -70,6 +70,13 @@ actor stop_alone(actor other) {
   if (line.try_stop_alone()) line.visit(nullptr, *detail::current_worker());
 }
 
+// It is cancelled at some moment, alone.
+void spawn_and_cancel(world& st, actor a) {
+  a.promise->kept = true;
+  st.spawn(0, a);
+  st.spawn(1, stop_alone(a));
+}
+
 void two_enter(scenario& s) {
   const auto st = world::make<state>(s, 2);
   st->spawn(0, enter(*st));
@@ -85,11 +92,8 @@ void three_enter(scenario& s) {
 void a_cancel_meets_a_grant(scenario& s) {
   const auto st = world::make<state>(s, 2);
   check(st->permits.take_one(), "there is a permit");
-  const actor cancelled = enter_unless_cancelled(*st);
-  cancelled.promise->kept = true;
-  st->spawn(0, cancelled);
+  spawn_and_cancel(*st, enter_unless_cancelled(*st));
   st->spawn(0, enter(*st));
-  st->spawn(1, stop_alone(cancelled));
   st->outsider(s, [st = st.get()] { st->permits.release(); });
 }
 
@@ -107,10 +111,7 @@ void a_stop_meets_a_grant(scenario& s) {
 void a_grant_finds_nobody(scenario& s) {
   const auto st = world::make<state>(s, 2);
   check(st->permits.take_one(), "there is a permit");
-  const actor cancelled = enter_unless_cancelled(*st);
-  cancelled.promise->kept = true;
-  st->spawn(0, cancelled);
-  st->spawn(1, stop_alone(cancelled));
+  spawn_and_cancel(*st, enter_unless_cancelled(*st));
   st->spawn(1, enter(*st));
   st->outsider(s, [st = st.get()] { st->permits.release(); });
   st->outsider(s, [st = st.get()] {
@@ -163,10 +164,7 @@ void a_third_is_free(scenario& s) {
 // Both come when the only one who waits for them is cancelled: they are for those who come next.
 void two_grants_find_nobody(scenario& s) {
   const auto st = world::make<two_permits>(s, 2);
-  const actor cancelled = pass_through(*st);
-  cancelled.promise->kept = true;
-  st->spawn(0, cancelled);
-  st->spawn(1, stop_alone(cancelled));
+  spawn_and_cancel(*st, pass_through(*st));
   for (std::size_t place = 0; place != 2; ++place) st->spawn(1, keep(*st, place));
   for (int i = 0; i != 2; ++i) st->outsider(s, [st = st.get()] { st->permits.release(); });
 }
@@ -195,11 +193,8 @@ actor take_one(short_lived& st) {
 
 void one_destroys(scenario& s) {
   const auto st = world::make<short_lived>(s, 2);
-  const actor cancelled = take_one(*st);
-  cancelled.promise->kept = true;
-  st->spawn(0, cancelled);
+  spawn_and_cancel(*st, take_one(*st));
   st->spawn(0, take_all_and_destroy(*st));
-  st->spawn(1, stop_alone(cancelled));
   for (int i = 0; i != 2; ++i) st->outsider(s, [st = st.get()] { st->permits->release(); });
 }
 
