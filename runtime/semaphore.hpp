@@ -9,8 +9,8 @@
 // that is all when it was a number. When it was awaited the permit is the giver's still: under the
 // lock it hands it to the task that has waited longest. Where nobody is queued (a cancel, or
 // another giver, came first) the word becomes a number again, and the permit is given once more.
-// A permit that is on its way is nobody's: so who has all of them knows that no release will touch
-// the semaphore again, and may destroy it.
+// Nobody else can have it meanwhile: so who holds all permits knows that no release will touch the
+// semaphore again, and may destroy it.
 //   M1: give (release) -> take (acquire): hands over what the permit guards. Those who give or take
 //       in between continue the release sequence. Who passes a permit on has given one.
 
@@ -118,8 +118,8 @@ public:
     return semaphore_permit(*this);
   }
 
-  /// Takes a permit without a guard: release() gives it back. False when there is
-  /// none, or tasks wait.
+  /// Takes a permit without a guard: release() gives it back. False when there is none, or tasks
+  /// wait.
   [[nodiscard]] bool
   take_one(std::source_location where = std::source_location::current()) noexcept {
     return take_one(where, guess());
