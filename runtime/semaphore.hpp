@@ -14,6 +14,7 @@
 //   M1: give (release) -> take (acquire): hands over what the permit guards. Those who give or take
 //       in between continue the release sequence. Who passes a permit on has given one.
 
+#include "weft/runtime/detail/back_off.hpp"
 #include "weft/runtime/waiter_list.hpp"
 
 #include <atomic>
@@ -195,7 +196,7 @@ private:
 
   detail::atomic<std::uint64_t> word_;
   std::atomic<std::source_location> taken_at_{};  // the last permit that was taken
-  detail::spin_lock lock_;
+  detail::back_off_lock lock_;
   detail::waiter_list waiters_;  // guarded by lock_
 };
 
