@@ -139,6 +139,24 @@ public:
     return steal_linked(victim, mine, room);
   }
 
+  /// The same where the owner and others take less than that during `pause`; else null, which
+  /// counts in `gone`.
+  template <class Pause>
+  suspended* steal_what_stays(basic_ready_queue& victim, Pause pause, int& gone) noexcept {
+    const index h = victim.head_.load(std::memory_order_relaxed);  // relaxed: hints
+    const index t = victim.tail_.load(std::memory_order_relaxed);
+    const auto there = static_cast<std::int64_t>(t - h);
+    if (there > 0) {
+      pause();
+      const index went = victim.head_.load(std::memory_order_relaxed) - h;  // relaxed: a hint
+      if (went >= share_of(static_cast<std::size_t>(there), Capacity)) {
+        ++gone;
+        return nullptr;
+      }
+    }
+    return steal_from(victim);
+  }
+
   /// Whether there is nothing to steal. What sleepers were told of before the caller announced its
   /// sleep is seen. Thread: any.
   [[nodiscard]] bool empty() const noexcept {

@@ -83,7 +83,8 @@ private:
   void wait_for_the_others() noexcept;
   void work(seat& self) noexcept;
   detail::suspended* steal(seat& thief) noexcept;
-  detail::suspended* steal_shared(seat& thief, int* gone) noexcept;
+  detail::suspended* steal_shared(seat& thief, int* looks) noexcept;
+  detail::suspended* steal_woken(seat& thief, seat& victim, int* looks) noexcept;
   detail::suspended* steal_hidden(seat& thief) noexcept;
   detail::suspended* begin(seat& thief, seat& victim, detail::forked& f) noexcept;
   bool somebody_hides(const seat& thief) const noexcept;

@@ -10,6 +10,7 @@
 #include "weft/sched/detail/patience.hpp"
 #include "weft/sched/detail/shared_inbox.hpp"
 #include "weft/sched/detail/stall_watch.hpp"
+#include "weft/sched/detail/stretch_length.hpp"
 #include "weft/sched/detail/theft_note.hpp"
 #include "weft/sched/detail/turn.hpp"
 #include "weft/sched/thread_pool.hpp"
@@ -38,6 +39,7 @@ struct thread_pool::seat {
   detail::suspended* steal() noexcept { return pool.steal(*this); }
   void run(detail::suspended& stolen) noexcept {
     wait.found();
+    stretches.begin(pool.now(), worker.resumes);
     if (detail::promise_base* const p = worker.begin(stolen)) worker.resume(*p);
     worker.holds.give_back();
   }
@@ -61,6 +63,7 @@ struct thread_pool::seat {
   std::unique_ptr<detail::ring> ring;
   std::exception_ptr refused;  // why the ring could not be opened
   detail::patience wait;
+  detail::stretch_length stretches;  // since the last theft or sleep
   unsigned random_state = worker.index;
   detail::message* sent = nullptr;  // taken from the pool's inbox, to be delivered here
   detail::suspended begun;          // what was forked elsewhere, and is to be run here

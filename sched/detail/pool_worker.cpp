@@ -14,14 +14,21 @@ namespace weft {
 
 namespace {
 
-/// Looks in a row at what others fork before a thief takes by force what they hide, or at once what
-/// is offered: about 10 us, and 25 where each is a pause before a theft.
+/// Looks in a row at what others have before a thief takes by force what they hide, or at once what
+/// is offered: about 10 us, and up to 40 where each is a pause before a theft.
 constexpr int patience = 100;
 
 /// A theft costs both sides some hundreds of nanoseconds. What its owner takes back sooner is not
 /// worth one.
 void pause_before_theft() noexcept {
   for (int i = 0; i != 16; ++i) detail::wait_briefly(0);
+}
+
+/// Who goes through woken tasks that fast is left alone for a while: each look slows it down, since
+/// it takes away the lines that it writes to. In looks.
+constexpr int kept_away = 16;
+void keep_away() noexcept {
+  for (int i = 0; i != kept_away; ++i) pause_before_theft();
 }
 
 }  // namespace
@@ -70,19 +77,32 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. `gone`: leaves
-/// what its owner takes back soon, and counts it; null: takes whatever is offered.
-detail::suspended* thread_pool::steal_shared(seat& thief, int* gone) noexcept {
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `looks`: leaves
+/// what its owner takes soon, and counts that as so many looks; null: takes whatever is offered.
+detail::suspended* thread_pool::steal_shared(seat& thief, int* looks) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
         auto& forks = victim.worker.forks;
         detail::forked* const f =
-            gone != nullptr ? forks.steal_what_stays(pause_before_theft, *gone) : forks.steal();
+            looks != nullptr ? forks.steal_what_stays(pause_before_theft, *looks) : forks.steal();
         if (f != nullptr) return begin(thief, victim, *f);
-        detail::suspended* const s = thief.worker.fifo.steal_from(victim.worker.fifo);
+        detail::suspended* const s = steal_woken(thief, victim, looks);
         if (s != nullptr) thief.last_victim = victim.worker.index;
         return s;
       });
+}
+
+/// Whose own stretches are no briefer than a theft leaves nothing.
+detail::suspended* thread_pool::steal_woken(seat& thief, seat& victim, int* looks) noexcept {
+  auto& mine = thief.worker.fifo;
+  auto& its = victim.worker.fifo;
+  if (looks == nullptr || !thief.stretches.brief()) return mine.steal_from(its);
+  const int before = *looks;
+  detail::suspended* const s = mine.steal_what_stays(its, pause_before_theft, *looks);
+  if (*looks == before) return s;
+  keep_away();
+  *looks += kept_away;
+  return nullptr;
 }
 
 /// The same for what a worker has forked and not shared, since it has computed for long.
@@ -127,6 +147,7 @@ bool thread_pool::seat::look() noexcept {
   note_core();
   sent = pool.take_message();
   const bool delivered = detail::look_around(worker);
+  stretches.look(worker.clock_read_ns, worker.resumes);
   const bool any = sent != nullptr || worker.fifo.has_any() || worker.forks.hides();
   if (any || delivered) wait.found();
   return any;
@@ -149,6 +170,7 @@ void thread_pool::seat::sleep() noexcept {
   ring->wait(worker.timers.next_deadline());
   worker.collecting = false;
   wait.slept();
+  stretches.begin(pool.now(), worker.resumes);
 }
 
 void thread_pool::seat::about_to_sleep() noexcept {
