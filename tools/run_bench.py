@@ -63,6 +63,7 @@ GOALS = [
                                        ("matmul", "tbb_task_group", 1))
       for workers in (1, 2)),
     (FORK_JOIN % ("*", 2), "weft workers:1", "time", 1.95),
+    (FORK_JOIN % ("*", 2), "loop_for_each_core", "time", 0.95),
     (FORK_JOIN % ("*", 16), "weft workers:2", "time", 0.9),
     (FORK_JOIN % ("*", 64), "weft workers:2", "time", 0.9),
     # Times that are aimed at, as shares of what Asio takes where both were measured once, in ns.
@@ -83,6 +84,17 @@ GOALS = [
     ("sched/wake_up * idle_us:20 workers:*", "eventfd_poll", "there_p50", 3),  # 2 us
     *(("sched/parallel_* workers:*", against, "time", 1)
       for against in ("tbb", "tbb_deterministic", "std_par")),
+    ("runtime/mutex workers:*", "compare_exchange", "time", 1 / 1.25),
+    # The same as shares of tokio's.
+    *((title, "tokio", "time", tokio / aim) for title, tokio, aim in (
+        ("runtime/when_all tasks:1000 workers:1", 126, 12),
+        ("runtime/when_all tasks:1000 workers:2", 336, 25),
+        ("runtime/contended_mutex waiting:1000 workers:1", 265, 25),
+        ("runtime/contended_mutex waiting:1000 workers:2", 283, 60))),
+]
+# What weft may take beyond a baseline: (question, variant to compare with, counter, most in ns).
+EXTRAS = [
+    ("sched/parallel_for_tiny n:*", "serial", "time", 50),
 ]
 # What does not depend on the machine's speed: (question, counter, most in ns or bytes).
 LIMITS = [
@@ -219,7 +231,7 @@ def other_row(results, against, question, arguments):
 
 
 def compared(results, bound):
-    """(title, ratio) of each row that a floor or a goal speaks of, where both were measured."""
+    """(title, baseline's, weft's) of each row that a bound speaks of, where both were measured."""
     pattern, against, key, _ = bound
     for name, counters in results.items():
         question, variant, arguments = split(name)
@@ -228,20 +240,26 @@ def compared(results, bound):
             continue
         its = other_row(results, against, question, arguments) or {}
         if key in its and counters.get(key, (0,))[0]:
-            yield title, its[key][0] / counters[key][0]
+            yield title, its[key][0], counters[key][0]
 
 
 def kept(kind, results, bounds):
     """Lines that say which floors or goals were met, of those that were measured."""
     for bound in bounds:
         _, against, key, least = bound
-        for title, ratio in compared(results, bound):
+        for title, its, own in compared(results, bound):
+            ratio = its / own
             yield (f"{kind} {'met   ' if ratio >= least else 'MISSED'}  {title} {key}: "
                    f"{ratio:.3g} x {against}, at least {least:.3g}")
 
 
 def limits(results):
-    """Lines that say which limits were kept, of those that were measured."""
+    """Lines that say which extras and limits were kept, of those that were measured."""
+    for bound in EXTRAS:
+        _, against, key, most = bound
+        for title, its, own in compared(results, bound):
+            yield (f"extra {'met   ' if own - its <= most else 'MISSED'}  {title} {key}: "
+                   f"{own - its:.3g} ns more than {against}, at most {most:.3g}")
     for name, counters in results.items():
         question, variant, arguments = split(name)
         title = " ".join([question, *arguments])

@@ -78,7 +78,9 @@ void solve_by_peer(benchmark::State& state, solution<Problem> solve) {
 }
 
 /// Registers a question: weft on a loop and on pools of 1 and 2 workers, oneTBB with as many
-/// threads, the serial baseline; weft also with far more workers than there are cores.
+/// threads, the serial baseline; weft also with far more workers than there are cores. What two
+/// cores can give is the time of two loops at once that share nothing, each with a problem of its
+/// own: half of it is a problem's (Threads counts what all of them solve).
 template <class Problem>
 bool fork_join(const std::string& question, std::int64_t n,
                std::initializer_list<peer<Problem>> peers) {
@@ -90,6 +92,10 @@ bool fork_join(const std::string& question, std::int64_t n,
   row("weft/scheduler:pool", solve_on_pool<Problem>)
       ->ArgNames({"n", "workers"})
       ->ArgsProduct({{n}, {1, 2, 16, 64}});
+  row("loop_for_each_core", solve_on_loop<Problem>)
+      ->ArgNames({"n", "workers"})
+      ->Args({n, 2})
+      ->Threads(2);
   for (const peer<Problem>& p : peers) {
     const auto solve = p.solve;
     row(p.name, [solve](benchmark::State& state) { solve_by_peer<Problem>(state, solve); })

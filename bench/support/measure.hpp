@@ -27,11 +27,13 @@ inline void expect(benchmark::State& state, bool right, const char* what) {
   if (!right) state.SkipWithError(what);
 }
 
-/// Adds the time of one of the `items` of an iteration as a counter.
+/// Adds the time of one of the `items` of an iteration as a counter: of several threads, of one
+/// that any of them solves.
 inline void per_item(benchmark::State& state, std::size_t items) {
   using benchmark::Counter;
   state.counters["per_item"] =
-      Counter(static_cast<double>(items), Counter::kIsIterationInvariantRate | Counter::kInvert);
+      Counter(static_cast<double>(items),
+              Counter::kIsIterationInvariantRate | Counter::kAvgThreads | Counter::kInvert);
 }
 
 inline unsigned workers(const benchmark::State& state, std::size_t argument) {

@@ -163,17 +163,31 @@ END
 
 
 def goals(new):
-    """Two workers are compared with one; what was not measured is no complaint."""
+    """Two workers are compared with one, and with two loops that share nothing; what was not
+    measured is no complaint."""
     pool = "sched/fork_join_fib/weft/scheduler:pool/n:30/workers:"
     code, lines, _ = new(**{pool + "1": (30, {}), pool + "2": (16, {}), pool + "16": (17, {}),
-                            pool + "64": (18, {})}).measure("fork_join_fib")
+                            pool + "64": (18, {}),
+                            "sched/fork_join_fib/loop_for_each_core/n:30/workers:2/threads:2": (
+                                15, {})}).measure("fork_join_fib")
     fib = "sched/fork_join_fib scheduler:pool n:30 workers:"
     assert code == 0 and not starting(lines, *COMPLAINTS), lines
     assert starting(lines, "goal") == [
         f"goal  met     {fib}1 time: 7 x tbb_parallel_invoke, at least 6.67",
         f"goal  MISSED  {fib}2 time: 1.88 x weft workers:1, at least 1.95",
+        f"goal  MISSED  {fib}2 time: 0.938 x loop_for_each_core, at least 0.95",
         f"goal  met     {fib}16 time: 0.941 x weft workers:2, at least 0.9",
         f"goal  MISSED  {fib}64 time: 0.889 x weft workers:2, at least 0.9"], lines
+
+
+def extras(new):
+    tiny = "sched/parallel_for_tiny/"
+    code, lines, _ = new(**{tiny + "weft/n:1": (54, {}), tiny + "serial/n:1": (4, {}),
+                            tiny + "weft/n:8": (56, {}), tiny + "serial/n:8": (5, {}),
+                            }).measure("parallel_for_tiny")
+    assert code == 0 and starting(lines, "extra") == [
+        "extra met     sched/parallel_for_tiny n:1 time: 50 ns more than serial, at most 50",
+        "extra MISSED  sched/parallel_for_tiny n:8 time: 51 ns more than serial, at most 50"], lines
 
 
 def a_filter_leaves_out_what_it_leaves_out(new):
@@ -247,7 +261,7 @@ def a_program_that_fails(new):
     assert p.measure()[0] == 1
 
 
-TESTS = [floors_that_are_met, floors_that_are_missed, memory, goals,
+TESTS = [floors_that_are_met, floors_that_are_missed, memory, goals, extras,
          peers_in_other_languages,
          a_filter_leaves_out_what_it_leaves_out,
          a_floor_that_nobody_measures, a_benchmark_that_gives_no_result,
