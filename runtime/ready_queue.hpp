@@ -132,6 +132,7 @@ public:
                    std::memory_order_relaxed);  // relaxed: Q3 follows
       if (victim.head_.compare_exchange_strong(h, h + n, std::memory_order_release,  // sync: Q4
                                                std::memory_order_relaxed)) {
+        victim.stolen_.fetch_add(n, std::memory_order_relaxed);           // relaxed: for hints
         if (n > 1) tail_.store(mine + n - 1, std::memory_order_release);  // sync: Q3
         return oldest;
       }
@@ -139,17 +140,18 @@ public:
     return steal_linked(victim, mine, room);
   }
 
-  /// The same where the owner and others take less than that during `pause`; else null, which
-  /// counts in `gone`.
+  /// The same, unless the victim's owner takes as many tasks during `pause` as this would: null
+  /// then, which counts in `gone`. Thread: owner of this one.
   template <class Pause>
   suspended* steal_what_stays(basic_ready_queue& victim, Pause pause, int& gone) noexcept {
+    const index before = victim.taken_by_owner();
     const index h = victim.head_.load(std::memory_order_relaxed);  // relaxed: hints
     const index t = victim.tail_.load(std::memory_order_relaxed);
     const auto there = static_cast<std::int64_t>(t - h);
     if (there > 0) {
       pause();
-      const index went = victim.head_.load(std::memory_order_relaxed) - h;  // relaxed: a hint
-      if (went >= share_of(static_cast<std::size_t>(there), Capacity)) {
+      const auto went = static_cast<std::int64_t>(victim.taken_by_owner() - before);
+      if (went >= static_cast<std::int64_t>(share_of(static_cast<std::size_t>(there), Capacity))) {
         ++gone;
         return nullptr;
       }
@@ -190,6 +192,10 @@ private:
     suspended* newest = nullptr;
   };
 
+  /// Of the ring. A hint: while a thief is at it, it may count a theft.
+  index taken_by_owner() const noexcept {
+    return head_.load(std::memory_order_relaxed) - stolen_.load(std::memory_order_relaxed);
+  }
   auto& slot(index i) noexcept { return slots_[i % Capacity]; }
   static std::size_t share_of(std::size_t there, std::size_t room) noexcept {
     std::size_t n = (there + 1) / 2;
@@ -261,6 +267,7 @@ private:
 
   // owner and thieves
   alignas(cache_line_size) typename Atomics::template atomic<index> head_{0};
+  typename Atomics::template atomic<index> stolen_{0};  // of what head_ counts
   // written by the owner
   alignas(cache_line_size) typename Atomics::template atomic<index> tail_{0};
   suspended* last_ = nullptr;  // gave way, and nobody else has seen it

@@ -70,6 +70,7 @@ public:
 private:
   struct seat;
   struct parts;
+  struct left_alone;
   struct counted {};
 
   thread_pool(const run_options& options, counted);
@@ -83,8 +84,7 @@ private:
   void wait_for_the_others() noexcept;
   void work(seat& self) noexcept;
   detail::suspended* steal(seat& thief) noexcept;
-  detail::suspended* steal_shared(seat& thief, int* looks) noexcept;
-  detail::suspended* steal_woken(seat& thief, seat& victim, int* looks) noexcept;
+  detail::suspended* steal_shared(seat& thief, left_alone* gone) noexcept;
   detail::suspended* steal_hidden(seat& thief) noexcept;
   detail::suspended* begin(seat& thief, seat& victim, detail::forked& f) noexcept;
   bool somebody_hides(const seat& thief) const noexcept;

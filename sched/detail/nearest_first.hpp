@@ -24,14 +24,16 @@ concept stealing_seat = requires(Seat& s) {
 template <stealing_seat Seat, class Take>
 auto nearest_first(std::span<const std::unique_ptr<Seat>> seats, Seat& thief,
                    const core_distances& cores, Take take) noexcept -> decltype(take(thief)) {
-  if (Seat& last = *seats[thief.last_victim]; &last != &thief)
+  Seat& last = *seats[thief.last_victim];
+  if (&last != &thief)
     if (const auto taken = take(last)) return taken;
   const int here = thief.core();
   const std::size_t start = thief.random() % seats.size();
   for (unsigned distance = 0; distance < cores.levels(); ++distance) {
     for (std::size_t i = 0; i < seats.size(); ++i) {
       Seat& victim = *seats[(start + i) % seats.size()];
-      if (&victim == &thief || cores.between(here, victim.core()) != distance) continue;
+      if (&victim == &thief || &victim == &last) continue;
+      if (cores.between(here, victim.core()) != distance) continue;
       if (const auto taken = take(victim)) return taken;
     }
   }

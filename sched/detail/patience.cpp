@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include <sched.h>
 #include <unistd.h>
@@ -22,8 +23,8 @@ constexpr int short_spell = 2;
 // So many long ones in a row, and the next ones are slept through.
 constexpr unsigned long_spells_max = 3;
 // A look is some tens of nanoseconds; the clock is read and the core offered every so many.
-constexpr unsigned looks_per_clock = 8;
-constexpr unsigned looks_per_offer = 32;
+constexpr int looks_per_clock = 8;
+constexpr int looks_per_offer = 32;
 // An offer that nobody takes comes back sooner. One that was taken may have cost a time slice: then
 // there is no next one for so many times as long as it took, and for twice as long as the last time
 // when it is taken again soon, that is, within so many times the last while.
@@ -60,12 +61,13 @@ void patience::begin() noexcept {
   looks_on_ = long_spells_ < long_spells_max && since_ns_ >= crowded_until_ns_;
 }
 
-bool patience::pause() noexcept {
+bool patience::pause(int looks) noexcept {
   relax();
-  if (++looks_ % looks_per_clock != 0) return true;
+  const int before = std::exchange(looks_, looks_ + looks);
+  if (looks_ / looks_per_clock == before / looks_per_clock) return true;
   const std::int64_t now = kernel_.now();
   looks_on_ = now - since_ns_ < most_ns_;
-  if (!looks_on_ || looks_ % looks_per_offer != 0) return looks_on_;
+  if (!looks_on_ || looks_ / looks_per_offer == before / looks_per_offer) return looks_on_;
   std::this_thread::yield();
   const std::int64_t back = kernel_.now();
   const std::int64_t away = back - now;

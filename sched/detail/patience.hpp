@@ -20,11 +20,12 @@ public:
   /// Looks for at most so long (0: not at all).
   patience(kernel& k, std::int64_t most_ns) noexcept : kernel_(k), most_ns_(most_ns) {}
 
-  /// The worker has nothing to run: whether it looks again, after a moment, or sleeps.
-  [[nodiscard]] bool look_again() noexcept {
+  /// The worker has nothing to run, after so many looks: whether it looks again, after a moment, or
+  /// sleeps.
+  [[nodiscard]] bool look_again(int looks = 1) noexcept {
     if (most_ns_ == 0) return false;
     if (!dry_) begin();
-    return looks_on_ && pause();
+    return looks_on_ && pause(looks);
   }
 
   /// The worker has something to run.
@@ -42,12 +43,12 @@ public:
 
 private:
   void begin() noexcept;
-  bool pause() noexcept;
+  bool pause(int looks) noexcept;
 
   kernel& kernel_;
   const std::int64_t most_ns_;  // 0: never looks again
   std::int64_t since_ns_ = 0;
-  unsigned looks_ = 0;
+  int looks_ = 0;
   unsigned long_spells_ = 0;           // the last ones in a row
   std::int64_t crowded_ns_ = 0;        // so long the core was taken to be somebody else's,
   std::int64_t crowded_until_ns_ = 0;  // the last time until then

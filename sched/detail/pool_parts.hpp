@@ -47,7 +47,7 @@ struct thread_pool::seat {
     random_state = random_state * 1'664'525 + 1'013'904'223;
     return random_state >> 16;
   }
-  bool search_again() noexcept { return wait.look_again(); }
+  bool search_again() noexcept { return wait.look_again(1 + looks); }
   bool work_anywhere() const noexcept { return pool.work_anywhere(); }
   void wake_one() noexcept { pool.wake_one(); }
   void about_to_sleep() noexcept;
@@ -63,7 +63,8 @@ struct thread_pool::seat {
   std::unique_ptr<detail::ring> ring;
   std::exception_ptr refused;  // why the ring could not be opened
   detail::patience wait;
-  detail::stretch_length stretches;  // since the last theft or sleep
+  detail::stretch_length stretches;
+  int looks = 0;  // of the last search, beside the first one
   unsigned random_state = worker.index;
   detail::message* sent = nullptr;  // taken from the pool's inbox, to be delivered here
   detail::suspended begun;          // what was forked elsewhere, and is to be run here

@@ -15,7 +15,8 @@ namespace weft {
 namespace {
 
 /// Looks in a row at what others have before a thief takes by force what they hide, or at once what
-/// is offered: about 10 us, and up to 40 where each is a pause before a theft.
+/// is offered: about 10 us, and where each is a pause before a theft up to 40, and once round the
+/// others.
 constexpr int patience = 100;
 
 /// A theft costs both sides some hundreds of nanoseconds. What its owner takes back sooner is not
@@ -24,12 +25,9 @@ void pause_before_theft() noexcept {
   for (int i = 0; i != 16; ++i) detail::wait_briefly(0);
 }
 
-/// Who goes through woken tasks that fast is left alone for a while: each look slows it down, since
-/// it takes away the lines that it writes to. In looks.
+/// So many pauses more where woken tasks were left: a look takes the cache lines of a queue away
+/// from its owner.
 constexpr int kept_away = 16;
-void keep_away() noexcept {
-  for (int i = 0; i != kept_away; ++i) pause_before_theft();
-}
 
 }  // namespace
 
@@ -77,32 +75,31 @@ void thread_pool::seat::note_core() noexcept {
   core_.store(sched_getcpu(), std::memory_order_relaxed);  // relaxed: a hint
 }
 
-/// What the oldest fork of another worker resumes, else half of its woken tasks. `looks`: leaves
-/// what its owner takes soon, and counts that as so many looks; null: takes whatever is offered.
-detail::suspended* thread_pool::steal_shared(seat& thief, int* looks) noexcept {
+/// How often a thief has left what would not have stayed for long.
+struct thread_pool::left_alone {
+  int forks = 0;
+  int woken = 0;
+};
+
+/// What the oldest fork of another worker resumes, else half of its woken tasks. `gone`: leaves
+/// what its owner takes soon, and counts it; null: takes whatever is offered.
+detail::suspended* thread_pool::steal_shared(seat& thief, left_alone* gone) noexcept {
   return detail::nearest_first<seat>(
       parts_->seats, thief, *parts_->cores, [&](seat& victim) -> detail::suspended* {
         auto& forks = victim.worker.forks;
-        detail::forked* const f =
-            looks != nullptr ? forks.steal_what_stays(pause_before_theft, *looks) : forks.steal();
+        detail::forked* const f = gone != nullptr
+                                      ? forks.steal_what_stays(pause_before_theft, gone->forks)
+                                      : forks.steal();
         if (f != nullptr) return begin(thief, victim, *f);
-        detail::suspended* const s = steal_woken(thief, victim, looks);
+        // A thief whose own stretches are longer than a theft takes at once.
+        auto& woken = victim.worker.fifo;
+        detail::suspended* const s =
+            gone != nullptr && thief.stretches.brief()
+                ? thief.worker.fifo.steal_what_stays(woken, pause_before_theft, gone->woken)
+                : thief.worker.fifo.steal_from(woken);
         if (s != nullptr) thief.last_victim = victim.worker.index;
         return s;
       });
-}
-
-/// Whose own stretches are no briefer than a theft leaves nothing.
-detail::suspended* thread_pool::steal_woken(seat& thief, seat& victim, int* looks) noexcept {
-  auto& mine = thief.worker.fifo;
-  auto& its = victim.worker.fifo;
-  if (looks == nullptr || !thief.stretches.brief()) return mine.steal_from(its);
-  const int before = *looks;
-  detail::suspended* const s = mine.steal_what_stays(its, pause_before_theft, *looks);
-  if (*looks == before) return s;
-  keep_away();
-  *looks += kept_away;
-  return nullptr;
 }
 
 /// The same for what a worker has forked and not shared, since it has computed for long.
@@ -117,10 +114,16 @@ detail::suspended* thread_pool::steal_hidden(seat& thief) noexcept {
 }
 
 detail::suspended* thread_pool::steal(seat& thief) noexcept {
-  for (int looks = 0; looks < patience;) {
-    const int before = looks;
-    if (detail::suspended* const s = steal_shared(thief, &looks)) return s;
-    if (looks != before) continue;
+  int& looks = thief.looks;
+  for (looks = 0; looks < patience;) {
+    left_alone gone;
+    if (detail::suspended* const s = steal_shared(thief, &gone)) return s;
+    if (gone.woken != 0) {
+      for (int i = 0; i != kept_away; ++i) pause_before_theft();
+      looks += kept_away;
+    }
+    looks += gone.forks + gone.woken;
+    if (gone.forks + gone.woken != 0) continue;
     // Who hides something shares it with the next thing that it forks or takes back.
     if (!somebody_hides(thief)) return nullptr;
     detail::wait_briefly(looks++);
@@ -170,7 +173,6 @@ void thread_pool::seat::sleep() noexcept {
   ring->wait(worker.timers.next_deadline());
   worker.collecting = false;
   wait.slept();
-  stretches.begin(pool.now(), worker.resumes);
 }
 
 void thread_pool::seat::about_to_sleep() noexcept {

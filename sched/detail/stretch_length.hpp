@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// How long a worker has resumed each of its tasks lately. Where that is less than a theft costs, it
-// is dearer to take a woken task from another worker than to leave it there: a task that is handed
-// to and fro, as behind a mutex, drags its memory from core to core. Where it is more, a theft
-// pays, and every moment before it is lost. Owner thread only.
+// How long a worker has resumed each of its tasks, on the average since its last theft, or since it
+// had nothing to run. Where that is less than a theft costs, it is dearer to take a woken task from
+// another worker than to leave it there: a task that is handed to and fro, as under a mutex, drags
+// its memory from core to core. Where it is more, a theft pays, and every moment before it is lost.
+// Owner thread only.
 
 #include <cstdint>
 
@@ -14,18 +15,18 @@ public:
   /// What a theft of a woken task costs both sides, about.
   static constexpr std::int64_t theft_ns = 500;
 
-  /// From here on: `resumes` so far.
+  /// A theft: from here on. `resumes`: of the worker, so far.
   void begin(std::int64_t now_ns, std::uint64_t resumes) noexcept {
     begin_ns_ = now_ns;
     before_ = until_now_ = resumes;
   }
-  /// Up to here. While nothing was resumed since the last time it says nothing new.
+  /// The worker looks around. When nothing was resumed since its last look it had nothing to run.
   void look(std::int64_t now_ns, std::uint64_t resumes) noexcept {
-    if (resumes == until_now_) return;
+    if (resumes == until_now_) return begin(now_ns, resumes);
     until_now_ = resumes;
     brief_ = now_ns - begin_ns_ < theft_ns * static_cast<std::int64_t>(resumes - before_);
   }
-  /// Whether they were shorter than a theft, on the average; true before the first one.
+  /// Whether they were shorter than a theft; also before there was any.
   bool brief() const noexcept { return brief_; }
 
 private:

@@ -89,9 +89,9 @@ TEST_SUITE("sched/core_distances") {
     const auto all = seats(8);
     seat& thief = *all[2];
     thief.last_victim = 6;
-    CHECK(asked(all, thief, cores) == std::vector{6, 3, 0, 1, 4, 5, 6, 7});
+    CHECK(asked(all, thief, cores) == std::vector{6, 3, 0, 1, 4, 5, 7});
     thief.begin_with = 5;
-    CHECK(asked(all, thief, cores) == std::vector{6, 3, 0, 1, 5, 6, 7, 4});
+    CHECK(asked(all, thief, cores) == std::vector{6, 3, 0, 1, 5, 7, 4});
   }
 
   TEST_CASE("a thief that is its own last victim asks each of the others once, from any on") {

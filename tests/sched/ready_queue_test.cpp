@@ -65,6 +65,19 @@ TEST_SUITE("sched/ready_queue") {
       CHECK(r.gone == 1);
       CHECK_FALSE(r.victim->empty());
     }
+    SUBCASE("what another thief takes says nothing of the owner") {
+      r.push(6);
+      ready_queue other;
+      const auto theft = [&] { CHECK(other.steal_from(*r.victim) == &r.tasks[0]); };
+      CHECK(r.thief->steal_what_stays(*r.victim, theft, r.gone) == &r.tasks[3]);
+      CHECK(r.gone == 0);
+    }
+    SUBCASE("what did not fit into the ring is taken without a pause") {
+      r.push(300);
+      for (int i = 0; i != 256; ++i) CHECK(r.victim->take() == &r.tasks[r.taken++]);
+      CHECK(r.steal_while_owner_takes(0) == &r.tasks[256]);
+      CHECK(r.pauses == 0);
+    }
     SUBCASE("of many, what a thief takes at once is the measure") {
       r.push(400);
       CHECK(r.steal_while_owner_takes(static_cast<int>(ready_queue::steal_max) - 1) ==

@@ -24,15 +24,20 @@ TEST_SUITE("sched/stretch_length") {
     CHECK(s.brief());
   }
 
-  TEST_CASE("time in which nothing is resumed does not make them longer") {
+  TEST_CASE("time in which there was nothing to run does not make them longer") {
     stretch_length s;
-    s.begin(0, 0);
-    s.look(10, 1);
-    s.look(1000 * theft, 1);
+    s.look(1000 * theft, 0);
+    s.look(1000 * theft + 10, 1);
     CHECK(s.brief());
+    s.look(2000 * theft, 1);
+    CHECK(s.brief());
+    s.look(2000 * theft + 10, 2);
+    CHECK(s.brief());
+    s.look(3000 * theft, 3);
+    CHECK_FALSE(s.brief());
   }
 
-  TEST_CASE("they are counted anew from each beginning") {
+  TEST_CASE("they are counted anew from each theft") {
     stretch_length s;
     s.begin(0, 0);
     s.look(100 * theft, 1);

@@ -11,6 +11,7 @@
 #include "support/watched_kernel.hpp"
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/latch.hpp"
+#include "weft/runtime/mutex.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/small_range.hpp"
 #include "weft/runtime/task_group.hpp"
@@ -457,6 +458,32 @@ TEST_SUITE("sched/thread_pool") {
         auto body = [&both](task_group& group) -> task<> {
           group.spawn(meet, std::ref(both));
           co_await yield();
+          co_await meet(both);
+        };
+        co_await with_task_group(body);
+      }(there));
+      CHECK(there == 2);
+    }
+  }
+
+  TEST_CASE("a task runs elsewhere while another one takes long, also after many short turns") {
+    thread_pool pool({.workers = 2});
+    for (int i = 0; i < 20; ++i) {
+      std::atomic<int> there = 0;
+      pool.run([](std::atomic<int>& both) -> task<> {
+        mutex m;
+        auto body = [&](task_group& group) -> task<> {
+          auto take_turns = [&m]() -> task<> {
+            for (int turn = 0; turn < 2000; ++turn) {
+              const auto lock = co_await m.lock();
+              co_await yield();
+            }
+          };
+          const auto first = group.spawn(take_turns);
+          const auto second = group.spawn(take_turns);
+          co_await first;
+          co_await second;
+          group.spawn(meet, std::ref(both));
           co_await meet(both);
         };
         co_await with_task_group(body);
