@@ -13,7 +13,7 @@ languages (bench/peers/) are built, and measured after the rest.
 
 Ends with 1 when something is wrong or was not measured; without a FILTER (or with that of all, `.`)
 also when a floor was not measured, or a benchmark has nothing to be compared with. Whether a floor,
-a goal or a limit that is missed is the machine's fault is for the reader to judge.
+a goal, an extra or a limit that is missed is the machine's fault is for the reader to judge.
 """
 
 import fnmatch

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What do two stages of a pipeline gain by a second worker, where each computes for about 100 ns or
+// What do two stages of a pipeline gain by a second worker, where each computes for about 100 ns to
 // a microsecond for a value?
 //
 // Measured: the first stage computes values and sends them through a channel, the second receives
@@ -82,13 +82,14 @@ void serial(benchmark::State& state) {
 BENCHMARK(weft_stages)
     ->Name("sched/two_stages/weft")
     ->ArgNames({"work", "workers", "slots"})
-    ->ArgsProduct({{100, 1000}, {1, 2}, {0, 16}})
+    ->ArgsProduct({{100, 300, 1000}, {1, 2}, {0, 16}})
     ->Unit(benchmark::kMicrosecond)
     ->Apply(bench::wall_clock);
 BENCHMARK(serial)
     ->Name("sched/two_stages/serial")
     ->ArgName("work")
     ->Arg(100)
+    ->Arg(300)
     ->Arg(1000)
     ->Unit(benchmark::kMicrosecond)
     ->Apply(bench::wall_clock);

@@ -79,8 +79,8 @@ void solve_by_peer(benchmark::State& state, solution<Problem> solve) {
 
 /// Registers a question: weft on a loop and on pools of 1 and 2 workers, oneTBB with as many
 /// threads, the serial baseline; weft also with far more workers than there are cores. What two
-/// cores can give is the time of two loops at once that share nothing, each with a problem of its
-/// own: half of it is a problem's (Threads counts what all of them solve).
+/// cores can give is shown by two loops at once that share nothing, each with problems of its own:
+/// the time is that in which one of the two solves one more.
 template <class Problem>
 bool fork_join(const std::string& question, std::int64_t n,
                std::initializer_list<peer<Problem>> peers) {

@@ -27,8 +27,8 @@ inline void expect(benchmark::State& state, bool right, const char* what) {
   if (!right) state.SkipWithError(what);
 }
 
-/// Adds the time of one of the `items` of an iteration as a counter: of several threads, of one
-/// that any of them solves.
+/// Adds the time of one of the `items` of an iteration as a counter. With several threads each has
+/// as many, and the time is that in which any of them does one more.
 inline void per_item(benchmark::State& state, std::size_t items) {
   using benchmark::Counter;
   state.counters["per_item"] =
