@@ -20,6 +20,9 @@ public:
   /// Looks for at most so long (0: not at all).
   patience(kernel& k, std::int64_t most_ns) noexcept : kernel_(k), most_ns_(most_ns) {}
 
+  /// Whether it ever looks again.
+  bool looks() const noexcept { return most_ns_ != 0; }
+
   /// The worker has nothing to run, after so many looks: whether it looks again, after a moment, or
   /// sleeps.
   [[nodiscard]] bool look_again(int looks = 1) noexcept {

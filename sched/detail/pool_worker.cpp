@@ -91,10 +91,11 @@ detail::suspended* thread_pool::steal_shared(seat& thief, left_alone* gone) noex
                                       ? forks.steal_what_stays(pause_before_theft, gone->forks)
                                       : forks.steal();
         if (f != nullptr) return begin(thief, victim, *f);
-        // A thief whose own stretches are longer than a theft takes at once.
+        // A thief whose own stretches are longer than a theft takes at once, and so does one that
+        // was woken to have one look.
         auto& woken = victim.worker.fifo;
         detail::suspended* const s =
-            gone != nullptr && thief.stretches.brief()
+            gone != nullptr && thief.wait.looks() && thief.stretches.brief()
                 ? thief.worker.fifo.steal_what_stays(woken, pause_before_theft, gone->woken)
                 : thief.worker.fifo.steal_from(woken);
         if (s != nullptr) thief.last_victim = victim.worker.index;
