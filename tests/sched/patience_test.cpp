@@ -53,6 +53,18 @@ TEST_SUITE("sched/patience") {
     CHECK_FALSE(p.look_again());
   }
 
+  TEST_CASE("looks that took long count as several, so that the bound holds") {
+    stepping_kernel kernel;
+    kernel.step = bound / 2;  // passes between two reads of the clock
+    patience p(kernel, bound);
+    CHECK(p.look_again(8));
+    CHECK_FALSE(p.look_again(8));
+    p.found();
+    CHECK(p.look_again(5));
+    CHECK(p.look_again(5));
+    CHECK_FALSE(p.look_again(7));
+  }
+
   TEST_CASE("where time is not real it sleeps at once, and reads no clock") {
     stepping_kernel kernel;
     const std::int64_t begin = kernel.time;
