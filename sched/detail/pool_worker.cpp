@@ -149,8 +149,8 @@ bool thread_pool::somebody_hides(const seat& thief) const noexcept {
 
 bool thread_pool::seat::look() noexcept {
   note_core();
-  sent = pool.take_message();
   const bool delivered = detail::look_around(worker);
+  sent = pool.take_message();  // last: what a timer has sent just now is for this worker as well
   stretches.look(worker.clock_read_ns, worker.resumes);
   const bool any = sent != nullptr || worker.fifo.has_any() || worker.forks.hides();
   if (any || delivered) wait.found();

@@ -9,7 +9,9 @@
 #include "weft/runtime/event.hpp"
 #include "weft/runtime/sleep.hpp"
 #include "weft/runtime/task_group.hpp"
+#include "weft/runtime/with_timeout.hpp"
 #include "weft/sched/run.hpp"
+#include "weft/sched/thread_pool.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,6 +21,8 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 using namespace weft;
@@ -245,6 +249,43 @@ TEST_SUITE("sched/virtual_time") {
     run({.workers = 2, .kernel = &k}, with_task_group(body));
     CHECK(ended == 200);
     CHECK(inexact == 0);
+  }
+
+  TEST_CASE("a deadline on a pool is kept while a thread that wakes a worker is held up") {
+    const nothing_left_behind guard;
+    test_kernel k;
+    std::atomic<std::thread::id> waker{};
+    std::atomic<bool> begun{false};
+    std::atomic<bool> held_up{false};
+    std::atomic<bool> goes_on{false};
+    k.on_doorbell = [&] {
+      if (std::this_thread::get_id() != waker.load()) return;
+      held_up = true;
+      goes_on.wait(false);
+    };
+    std::chrono::nanoseconds waited{0};
+    std::error_code error;
+    {
+      thread_pool pool({.workers = 2, .kernel = &k});
+      std::thread other([&] {
+        waker = std::this_thread::get_id();
+        begun.wait(false);
+        for (; !held_up; std::this_thread::sleep_for(100us)) pool.post([] {});
+      });
+      pool.run([&]() -> task<> {
+        begun = true;
+        begun.notify_all();
+        while (!held_up) std::this_thread::yield();
+        const std::chrono::nanoseconds start = now();
+        error = (co_await as_result(with_timeout(1ms, sleep_for(1h)))).error();
+        waited = now() - start;
+        goes_on = true;
+        goes_on.notify_all();
+      }());
+      other.join();
+    }
+    CHECK(error == std::errc::timed_out);
+    CHECK(waited == 1ms);
   }
 
   TEST_CASE("two runs under the same kernel do the same things in the same order") {

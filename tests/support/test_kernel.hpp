@@ -5,9 +5,9 @@
 // for.
 //
 // Time stands still while anybody runs. When every open queue waits and none has anything to reap,
-// the clock jumps to the next deadline: of a queue's wait, or of an operation. With one queue (an
-// event loop) all of it is deterministic: operations complete in the order in which they were
-// submitted.
+// the clock jumps to the next deadline: of a queue's wait, or of an operation; also while a thread
+// outside is about to ring one of them. With one queue (an event loop) all of it is deterministic:
+// operations complete in the order in which they were submitted.
 
 #include "support/enter_faults.hpp"
 #include "support/memory_world.hpp"
@@ -51,9 +51,10 @@ public:
   enter_fault on_enter{};
   std::function<entry_plan(const io_uring_sqe&)> on_entry{};
   std::function<cancel_plan(const io_uring_sqe& target)> on_cancel{};  // of one that is in flight
-  bool polled_doorbell = false;     // the doorbell is a descriptor that the ring polls
-  bool doorbell_polls_end = false;  // ... and each such poll ends with its first completion
-  bool alone = false;               // no other thread rings: a wait without an end is a failure
+  std::function<void()> on_doorbell{};  // on the thread that rings; without the lock
+  bool polled_doorbell = false;         // the doorbell is a descriptor that the ring polls
+  bool doorbell_polls_end = false;      // ... and each such poll ends with its first completion
+  bool alone = false;                   // no other thread rings: a wait without an end is a failure
   memory_world world;
 
   // What has happened; exact when no scheduler runs.

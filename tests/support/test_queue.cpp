@@ -44,6 +44,7 @@ int test_queue::enter(unsigned submissions, bool wait, std::int64_t deadline_ns)
 }
 
 void test_queue::ring_doorbell() noexcept {
+  if (kernel_.on_doorbell) kernel_.on_doorbell();
   const std::lock_guard lock(kernel_.mutex_);
   rung_ = true;
   answer_doorbell_poll();
