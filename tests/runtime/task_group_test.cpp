@@ -2,6 +2,7 @@
 #include "weft/runtime/task_group.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/bounded_wait.hpp"
 #include "support/by_handle.hpp"
 #include "support/counted.hpp"
 #include "support/dying_words.hpp"
@@ -25,6 +26,7 @@
 
 using namespace weft;
 using namespace std::chrono_literals;
+using tests::bounded_wait;
 using tests::counted;
 using tests::on_both;
 
@@ -463,15 +465,13 @@ TEST_SUITE("runtime/task_group") {
   TEST_CASE("a loop that ignores refused awaits lets other tasks run") {
     on_both([](const run_options& options) {
       bool others_ran_between = false;
-      // On a pool the other worker may have taken the task, and be held up.
-      const int enough = options.workers == 1 ? 100'000 : 50'000'000;
-      run(options, [](bool& flag, int most) -> task<> {
+      run(options, [](bool& flag, unsigned workers) -> task<> {
         std::atomic<int> turns = 0;
         std::atomic<bool> over = false;
         auto body = [&](task_group& g) -> task<> {
           auto stubborn = [&](task_group& inner) -> task<> {
             inner.cancel();
-            for (int n = 0; n < most && turns <= 100; ++n) {
+            for (bounded_wait wait(workers, 100'000); turns <= 100 && wait.goes_on();) {
               const result<void> r = co_await as_result(sleep_for(1h));
               if (r) co_return;
             }
@@ -487,7 +487,7 @@ TEST_SUITE("runtime/task_group") {
           co_await with_task_group(stubborn);
         };
         co_await with_task_group(body);
-      }(others_ran_between, enough));
+      }(others_ran_between, options.workers));
       CHECK(others_ran_between);
     });
   }
@@ -549,15 +549,15 @@ TEST_SUITE("runtime/task_group") {
 
   TEST_CASE("a group ends though who was resumed by what died with its child goes on for long") {
     for (const unsigned workers : {1U, 2U}) {
-      const int enough =
-          workers == 1 ? 10'000 : 50'000'000;  // on one the group cannot go on meanwhile
-      const bool ended = run({.workers = workers}, [](unsigned count, int most) -> task<bool> {
+      const bool ended = run({.workers = workers}, [](unsigned count) -> task<bool> {
         std::atomic<void*> waiting = nullptr;
         std::atomic<bool> over = false;
         auto goes_on = [&]() -> task<bool> {
           const tests::by_handle handle{&waiting};
           co_await handle;
-          for (int i = 0; i < most && !over; ++i) co_await []() -> task<> { co_return; }();
+          // On one worker the group cannot go on meanwhile.
+          for (bounded_wait wait(count, 10'000); !over && wait.goes_on();)
+            co_await []() -> task<> { co_return; }();
           co_return over.load();
         };
         auto body = [&](task_group& outer) -> task<bool> {
@@ -574,7 +574,7 @@ TEST_SUITE("runtime/task_group") {
           co_return seen || count == 1;
         };
         co_return co_await with_task_group(body);
-      }(workers, enough));
+      }(workers));
       CHECK(ended);
     }
   }
@@ -594,13 +594,13 @@ TEST_SUITE("runtime/task_group") {
       co_await with_task_group(inner);
       over = true;
     };
-    static constexpr int enough = 50'000'000;
     for (const bool before_its_task : {true, false}) {
       const bool ended = run({.workers = 2}, [](bool before) -> task<bool> {
         std::atomic<void*> waiting = nullptr;
         std::atomic<bool> over = false;
         auto goes_on = [&]() -> task<bool> {
-          for (int i = 0; i < enough && !over; ++i) co_await []() -> task<> { co_return; }();
+          for (bounded_wait wait(2, 0); !over && wait.goes_on();)
+            co_await []() -> task<> { co_return; }();
           co_return over.load();
         };
         auto resumes_first = [&]() -> task<bool> {

@@ -2,6 +2,7 @@
 #include "weft/runtime/yield.hpp"
 
 #include "support/both_schedulers.hpp"
+#include "support/bounded_wait.hpp"
 #include "weft/runtime/as_result.hpp"
 #include "weft/runtime/channel.hpp"
 #include "weft/runtime/sleep.hpp"
@@ -18,6 +19,7 @@
 
 using namespace weft;
 using namespace std::chrono_literals;
+using tests::bounded_wait;
 using tests::on_both;
 
 TEST_SUITE("runtime/yield") {
@@ -100,8 +102,8 @@ TEST_SUITE("runtime/yield") {
   TEST_CASE("one task that sends and receives without ever waiting gives way to others") {
     on_both([](const run_options& options) {
       std::atomic<bool> stop = false;
-      run(options, [](std::atomic<bool>& flag) -> task<> {
-        auto body = [&flag](task_group& g) -> task<> {
+      run(options, [](std::atomic<bool>& flag, unsigned workers) -> task<> {
+        auto body = [&flag, workers](task_group& g) -> task<> {
           g.spawn(
               [](std::atomic<bool>& f) -> task<> {
                 f = true;
@@ -109,16 +111,14 @@ TEST_SUITE("runtime/yield") {
               },
               std::ref(flag));
           auto [tx, rx] = channel<int>(1);
-          int rounds = 0;
-          while (!flag && rounds < 10'000'000) {
+          for (bounded_wait wait(workers, 1'000'000); !flag && wait.goes_on();) {
             co_await tx.send(1);
             (void)co_await rx.receive();
-            ++rounds;
           }
           CHECK(flag);
         };
         co_await with_task_group(body);
-      }(stop));
+      }(stop, options.workers));
     });
   }
 }
