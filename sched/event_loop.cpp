@@ -154,13 +154,16 @@ void event_loop::drive(detail::main_task_base& main) {
   if (refused != nullptr) std::rethrow_exception(refused);
 }
 
-/// Whether nothing can make a task ready any more. Nothing is ready.
-bool event_loop::waits_for_ever() noexcept {
+/// The guests up to this one wait for ever; 0: something can make a task ready. Nothing is ready.
+std::uint64_t event_loop::last_deadlocked() noexcept {
   parts& p = *parts_;
-  return p.worker.timers.next_deadline() == detail::no_deadline &&
-         p.worker.ring->in_flight() <= p.hosting.own_operations.load(std::memory_order_relaxed) &&
-         p.hosting.guests.somebody_to_tell() && !detail::calls_outstanding(*p.helpers) &&
-         !p.hosting.may_be_woken() && p.worker.inbox.empty();
+  if (p.worker.timers.next_deadline() != detail::no_deadline ||
+      p.worker.ring->in_flight() > p.hosting.own_operations.load(std::memory_order_relaxed))
+    return 0;
+  const std::uint64_t last = p.hosting.guests.last_to_tell();
+  const bool for_ever = last != 0 && !detail::calls_outstanding(*p.helpers) &&
+                        !p.hosting.may_be_woken() && p.worker.inbox.empty();
+  return for_ever ? last : 0;
 }
 
 template <class Ended>
@@ -178,8 +181,8 @@ void event_loop::turn(Ended ended) noexcept {
     w.ring->poll();
     return;
   }
-  if (dry && waits_for_ever() &&
-      parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this)) != 0)
+  const std::uint64_t last = dry ? last_deadlocked() : 0;
+  if (last != 0 && parts_->hosting.guests.tell_deadlock(detail::deadlock_text(*this), last) != 0)
     return;
   // What the loop's own tasks sent to it came without a wake-up.
   if (!dry || !w.inbox.empty() || !w.parking.prepare_park()) {

@@ -64,7 +64,7 @@ private:
 
   void wake_one() noexcept override {}
   void drive(detail::main_task_base& main);
-  bool waits_for_ever() noexcept;
+  std::uint64_t last_deadlocked() noexcept;
   template <class Ended>
   void turn(Ended ended) noexcept;
 

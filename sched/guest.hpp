@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -57,8 +58,9 @@ private:
   const ended_fn ended_;
   bool hidden_ = false;
   void (*deadlocked_)(guest&, const std::string& report) noexcept = nullptr;
-  guest* before_ = nullptr;  // guarded by the list
+  guest* before_ = nullptr;  // guarded by the list, as what follows
   guest* behind_ = nullptr;
+  std::uint64_t number_ = 0;  // in the order of their coming
 };
 
 /// Runs a guest's task and keeps what became of it. The task's frame goes before the guest ends:

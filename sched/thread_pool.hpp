@@ -89,7 +89,7 @@ private:
   detail::suspended* begin(seat& thief, seat& victim, detail::forked& f) noexcept;
   bool somebody_hides(const seat& thief) const noexcept;
   bool work_anywhere() const noexcept;
-  bool waits_for_ever(const seat& self) noexcept;
+  std::uint64_t last_deadlocked(const seat& self) noexcept;
 
   std::unique_ptr<parts> parts_;  // fixed until the destructor
 };

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@ public:
   [[nodiscard]] bool admit(guest& g) noexcept {
     const std::lock_guard guard(mutex_);
     if (closed_) return false;
+    g.number_ = ++admitted_;
     g.behind_ = first_;
     if (first_ != nullptr) first_->before_ = &g;
     first_ = &g;
@@ -53,24 +55,27 @@ public:
     const std::lock_guard guard(mutex_);
     return guests_everywhere.load(std::memory_order_seq_cst) <= count_;  // sync: G1
   }
-  /// Tells every guest that has not been told that nothing can wake its tasks; how many there were.
-  std::size_t tell_deadlock(const std::string& report) noexcept {
+  /// The newest guest that tell_deadlock() would tell, by its number; 0: there is none. Ask before
+  /// looking whether anything can wake their tasks: who comes later is none of those that wait.
+  std::uint64_t last_to_tell() const noexcept {
+    const std::lock_guard guard(mutex_);
+    for (const guest* g = first_; g != nullptr; g = g->behind_)
+      if (g->deadlocked_ != nullptr) return g->number_;
+    return 0;
+  }
+  /// Tells every guest up to `last` that has not been told that nothing can wake its tasks; how
+  /// many there were.
+  std::size_t tell_deadlock(const std::string& report, std::uint64_t last) noexcept {
     const std::lock_guard guard(mutex_);
     std::size_t told = 0;
     for (guest* g = first_; g != nullptr; g = g->behind_) {
+      if (g->number_ > last) continue;
       if (auto* const tell = std::exchange(g->deadlocked_, nullptr)) {
         tell(*g, report);
         ++told;
       }
     }
     return told;
-  }
-  /// Whether tell_deadlock() would find one.
-  bool somebody_to_tell() const noexcept {
-    const std::lock_guard guard(mutex_);
-    for (const guest* g = first_; g != nullptr; g = g->behind_)
-      if (g->deadlocked_ != nullptr) return true;
-    return false;
   }
   /// The guests that reports show, held: none ends before it is released.
   std::vector<guest*> hold_all() {
@@ -91,6 +96,7 @@ private:
   std::condition_variable none_;
   guest* first_ = nullptr;
   std::size_t count_ = 0;
+  std::uint64_t admitted_ = 0;
   bool closed_ = false;
 };
 

@@ -50,24 +50,27 @@ bool thread_pool::work_anywhere() const noexcept {
   return false;
 }
 
-/// Whether nothing can make a task ready any more. Between two equal answers of all_asleep() no
-/// worker ran, so what was seen of one still held when the last was looked at.
-bool thread_pool::waits_for_ever(const seat& self) noexcept {
+/// The guests up to this one wait for ever; 0: something can make a task ready. Between two equal
+/// answers of all_asleep() no worker ran, so what was seen of one still held when the last was
+/// looked at.
+std::uint64_t thread_pool::last_deadlocked(const seat& self) noexcept {
   const parts& p = *parts_;
   // A glance first: most sleepers wait for something themselves.
   const std::size_t own = p.hosting.own_operations.load(std::memory_order_relaxed);
-  if (self.ring->in_flight() > own || !p.hosting.guests.somebody_to_tell()) return false;
-  const std::uint64_t asleep = idle_.all_asleep();
-  if (asleep == 0) return false;
-  if (detail::calls_outstanding(*p.helpers) || p.hosting.may_be_woken()) return false;
+  if (self.ring->in_flight() > own) return 0;
+  const std::uint64_t last = p.hosting.guests.last_to_tell();
+  const std::uint64_t asleep = last != 0 ? idle_.all_asleep() : 0;
+  if (asleep == 0) return 0;
+  if (detail::calls_outstanding(*p.helpers) || p.hosting.may_be_woken()) return 0;
   std::uint64_t in_flight = 0;
   for (const auto& s : p.seats) {
     in_flight += s->ring->in_flight();
     if (s->worker.timers.next_deadline() != detail::no_deadline || !s->worker.inbox.empty())
-      return false;
+      return 0;
   }
-  return in_flight <= p.hosting.own_operations.load(std::memory_order_relaxed) &&
-         !work_anywhere() && idle_.all_asleep() == asleep;
+  const bool for_ever = in_flight <= p.hosting.own_operations.load(std::memory_order_relaxed) &&
+                        !work_anywhere() && idle_.all_asleep() == asleep;
+  return for_ever ? last : 0;
 }
 
 void thread_pool::seat::note_core() noexcept {
@@ -177,8 +180,8 @@ void thread_pool::seat::sleep() noexcept {
 }
 
 void thread_pool::seat::about_to_sleep() noexcept {
-  if (pool.waits_for_ever(*this))
-    pool.parts_->hosting.guests.tell_deadlock(detail::deadlock_text(pool));
+  if (const std::uint64_t last = pool.last_deadlocked(*this); last != 0)
+    pool.parts_->hosting.guests.tell_deadlock(detail::deadlock_text(pool), last);
 }
 
 }  // namespace weft

@@ -15,6 +15,7 @@
 #include "weft/runtime/when_all.hpp"
 #include "weft/runtime/with_timeout.hpp"
 #include "weft/runtime/yield.hpp"
+#include "weft/sched/detail/hosting.hpp"
 #include "weft/sched/on.hpp"
 #include "weft/sched/run.hpp"
 #include "weft/sched/work_guard.hpp"
@@ -25,6 +26,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -135,6 +137,36 @@ TEST_SUITE("sched/deadlock") {
       CHECK(has(report, "deadlock"));
       CHECK(unwound);
     });
+  }
+
+  TEST_CASE("who comes while a deadlock is reported is not told of it") {
+    struct counting : detail::guest {
+      counting(scheduler& home, int& told)
+          : guest(home, [](guest&) noexcept {}, nullptr), told_(told) {
+        on_deadlock(
+            [](guest& g, const std::string&) noexcept { ++static_cast<counting&>(g).told_; });
+      }
+      int& told_;
+    };
+    int first_told = 0;
+    int second_told = 0;
+    event_loop loop;
+    detail::guest_list& guests = loop.hosting().guests;
+    CHECK(guests.last_to_tell() == 0);
+    counting first(loop, first_told);
+    counting second(loop, second_told);
+    CHECK(loop.admit(first));
+    const std::uint64_t last = guests.last_to_tell();
+    CHECK(loop.admit(second));
+    CHECK(guests.tell_deadlock("", last) == 1);
+    CHECK(first_told == 1);
+    CHECK(second_told == 0);
+    CHECK(guests.tell_deadlock("", guests.last_to_tell()) == 1);
+    CHECK(second_told == 1);
+    CHECK(guests.last_to_tell() == 0);
+    first.release();
+    second.release();
+    CHECK(guests.empty());
   }
 
   TEST_CASE("a run after a deadlock starts afresh") {
