@@ -57,7 +57,7 @@ task<int> fib(int n) {
   co_return x + y;
 }
 task<> forks(const steps& other) {
-  for (int round = 0; round < 10'000 && !other.are_made(); ++round) co_await fib(16);
+  for (int round = 0; round < 50'000 && !other.are_made(); ++round) co_await fib(16);
 }
 
 // --- Who waits --------------------------------------------------------------------------------

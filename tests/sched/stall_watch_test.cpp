@@ -79,6 +79,21 @@ task<bool> block_until_reported() {
   co_return heard_reports::wait_for(1);
 }
 
+/// What `stall`, which is reported once, is reported with; once more, at most four times, when the
+/// thread did not get to giving its stack in time.
+template <class Stall>
+std::string report_with_stack(Stall stall) {
+  std::string report;
+  for (int i = 0; i < 5; ++i) {
+    stall();
+    const auto reports = heard_reports::take();
+    REQUIRE(reports.size() == 1);
+    report = reports[0];
+    if (!has(report, "did not answer")) break;
+  }
+  return report;
+}
+
 task<> ask_in_vain(int times) {
   for (int i = 0; i < times; ++i) (void)co_await as_result(sleep_for(1h));
 }
@@ -97,10 +112,7 @@ task<> in_a_stopped_group(int times) {
 TEST_SUITE("sched/stall_watch") {
   TEST_CASE("a task that blocks its worker is reported, with its name, its line and its stack") {
     on_both_watched([](const run_options& o) {
-      CHECK(run(o, block_until_reported()));
-      const auto reports = heard_reports::take();
-      REQUIRE(reports.size() == 1);
-      const std::string& report = reports[0];
+      const std::string report = report_with_stack([&] { CHECK(run(o, block_until_reported())); });
       CHECK(has(report, o.workers == 1 ? "the event loop has been kept busy" : "worker "));
       CHECK(has(report, "block_until_reported, which came back from "));
       CHECK(has(report, "for more than 150 ms by "));
@@ -157,8 +169,13 @@ TEST_SUITE("sched/stall_watch") {
         const auto end = std::chrono::steady_clock::now() + 500ms;
         while (std::chrono::steady_clock::now() < end) co_await yield();
       };
-      run(o, compute());
-      CHECK(heard_reports::take().empty());
+      // The system may keep the worker from its processor for long enough: hardly three times.
+      bool silent = false;
+      for (int i = 0; i < 3 && !silent; ++i) {
+        run(o, compute());
+        silent = heard_reports::take().empty();
+      }
+      CHECK(silent);
     });
   }
 
@@ -168,7 +185,8 @@ TEST_SUITE("sched/stall_watch") {
       auto block = []() -> task<> {
         CHECK(heard_reports::wait_for(1));
         co_await yield();
-        const auto end = std::chrono::steady_clock::now() + 100ms;
+        // Less than a second; the watch, which needs some milliseconds, may be held up.
+        const auto end = std::chrono::steady_clock::now() + 700ms;
         while (std::chrono::steady_clock::now() < end) {}
       };
       run(o, block());
@@ -180,14 +198,12 @@ TEST_SUITE("sched/stall_watch") {
 
   TEST_CASE("a posted function that blocks is reported") {
     heard_reports::take();
-    {
+    const std::string report = report_with_stack([] {
       thread_pool pool({.workers = 1, .stall_after = 10ms, .on_stall = &heard_reports::hear});
       pool.post([] { CHECK(heard_reports::wait_for(1)); });
       CHECK(heard_reports::wait_for(1));
-    }
-    const auto reports = heard_reports::take();
-    REQUIRE(reports.size() == 1);
-    CHECK(has(reports[0], "by a posted function, and"));
+    });
+    CHECK(has(report, "by a posted function, and"));
   }
 
   TEST_CASE("a program that handles SIGURG itself keeps its handler, and gets no stack") {
@@ -204,8 +220,10 @@ TEST_SUITE("sched/stall_watch") {
   TEST_CASE("a forked child that has inherited the handler gets its stacks") {
     const detail::stack_sampler inherited;
     const tests::child_end end = tests::in_child([] {
-      run({.stall_after = 10ms, .on_stall = &heard_reports::hear}, block_until_reported());
-      return has(heard_reports::take().at(0), "#0 ") ? 0 : 1;
+      const std::string report = report_with_stack([] {
+        run({.stall_after = 10ms, .on_stall = &heard_reports::hear}, block_until_reported());
+      });
+      return has(report, "#0 ") ? 0 : 1;
     });
     CHECK(end.exited_with(0));
   }
