@@ -74,11 +74,14 @@ private:
     spoken_ = true;
     (void)to_.send(std::move(said));
   }
-  /// True when start() has it: the child had not spoken, and is still waited for.
-  bool try_fail(std::exception_ptr e) noexcept {
+  /// True when start() has it, and it is gone from here: the child had not spoken, and is still
+  /// waited for.
+  bool try_fail(std::exception_ptr& e) noexcept {
     if (spoken_) return false;
     detail::start_outcome<T> failed{std::nullopt, std::move(e)};
-    return to_.send(std::move(failed));
+    if (to_.send(std::move(failed))) return true;
+    e = std::move(failed.failure);  // what is refused stays
+    return false;
   }
 
   oneshot_sender<detail::start_outcome<T>> to_;
@@ -133,6 +136,7 @@ struct named_body : ended_task {
 /// The child: its function, and who hears of a failure.
 template <class T, class Call>
 task<> run_starting(Call call, task_status<T> status) {
+  std::exception_ptr failure;
   try {
     auto body = std::apply(
         [&](auto&&... args) {
@@ -145,12 +149,18 @@ task<> run_starting(Call call, task_status<T> status) {
     named_body running(task_access::promise(body));
     co_await running;
     task_access::finished(body).take();
-  } catch (const cancelled&) {
-    (void)status.try_fail(std::current_exception());
-    throw;
   } catch (...) {
-    if (!status.try_fail(std::current_exception())) throw;
+    failure = std::current_exception();
   }
+  // Out of the handler: whoever awaits start() has the failure to itself from then on.
+  if (failure == nullptr) co_return;
+  if (is_cancelled(failure)) {
+    std::exception_ptr told = failure;
+    (void)status.try_fail(told);
+  } else if (status.try_fail(failure)) {
+    co_return;
+  }
+  std::rethrow_exception(failure);
 }
 
 }  // namespace detail
