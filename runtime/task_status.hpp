@@ -79,8 +79,9 @@ private:
   bool try_fail(std::exception_ptr& e) noexcept {
     if (spoken_) return false;
     detail::start_outcome<T> failed{std::nullopt, std::move(e)};
-    if (to_.send(std::move(failed))) return true;
-    e = std::move(failed.failure);  // what is refused stays
+    // What is refused is not moved from.
+    if (to_.send(static_cast<detail::start_outcome<T>&&>(failed))) return true;
+    e = std::move(failed.failure);
     return false;
   }
 
