@@ -199,6 +199,30 @@ TEST_SUITE("runtime/task_status") {
     });
   }
 
+  TEST_CASE("what a child fails with after its start was cancelled is its group's failure") {
+    on_both_in_virtual_time([](const run_options& options) {
+      run(options, []() -> task<> {
+        caught start;
+        std::string what;
+        auto body = [&](task_group& group) -> task<> {
+          auto fails = [](task_status<>&) -> task<> {
+            (void)co_await as_result(sleep_for(1h));
+            throw std::runtime_error("while it was cancelled");
+          };
+          start = co_await catching(with_timeout(1ms, group.start(fails)));
+          (void)co_await as_result(sleep_for(1h));
+        };
+        try {
+          co_await with_task_group(body);
+        } catch (const std::runtime_error& e) {
+          what = e.what();
+        }
+        CHECK(start.was_timeout);
+        CHECK(what == "while it was cancelled");
+      }());
+    });
+  }
+
   TEST_CASE("a group that is cancelled ends the child and its start") {
     on_both_in_virtual_time([](const run_options& options) {
       run(options, []() -> task<> {
