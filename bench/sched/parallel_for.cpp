@@ -26,8 +26,8 @@ namespace {
 
 // Each has a body for an index, how many there are, and a check of what it has left behind.
 
-/// The same memory for all variants of a question, since the pages that it happens to lie in cost
-/// them as much as anything else does; with nothing written yet.
+/// The same memory for all variants of a question, so that all have the same pages; with nothing
+/// written yet.
 template <class Work>
 Work& cleared() {
   static Work work;
