@@ -55,7 +55,8 @@ struct history {
 
 class kernel_world {
 public:
-  static constexpr std::int64_t patience_ns = 3'000'000'000;
+  // A file operation may have to wait for a disk that has gigabytes to write.
+  static constexpr std::int64_t patience_ns = 20'000'000'000;
 
   /// What the guide has in a step is waited for that long.
   explicit kernel_world(kernel& k, const history* guide = nullptr,
