@@ -20,7 +20,7 @@ namespace {
 
 using weft::detail::descriptor;
 
-file_type type_of(unsigned char d_type) noexcept {
+file_type type_of_entry(unsigned char d_type) noexcept {
   switch (d_type) {
   case DT_REG:
     return file_type::regular;
@@ -79,7 +79,7 @@ struct directory_reader {
         path.reserve(prefix->size() + name.size());
         path.append(*prefix).append(name);
         const auto d_type = static_cast<unsigned char>(records[type_at]);
-        out->push_back({std::move(path), type_of(d_type)});
+        out->push_back({std::move(path), type_of_entry(d_type)});
       }
       records.remove_prefix(length);
     }

@@ -12,11 +12,12 @@ namespace weft::fs {
 
 namespace {
 
-using detail::check_path;
-using detail::path_operation;
-using detail::throw_path_error;
+using weft::detail::check_path;
+using weft::detail::path_operation;
+using weft::detail::stat_path;
+using weft::detail::throw_path_error;
 
-file_type type_of(unsigned mode) noexcept {
+file_type type_of_mode(unsigned mode) noexcept {
   switch (mode & S_IFMT) {
   case S_IFREG:
     return file_type::regular;
@@ -48,7 +49,7 @@ file_time time_from(const struct ::statx_timestamp& t) noexcept {
 
 file_status status_from(const struct ::statx& s) noexcept {
   return {
-      .type = type_of(s.stx_mode),
+      .type = type_of_mode(s.stx_mode),
       .permissions = s.stx_mode & 07777u,
       .size = s.stx_size,
       .inode = s.stx_ino,
@@ -72,7 +73,7 @@ bool is_errno(std::error_code code, int number) noexcept {
 task<file_status> status_with(std::string path, int flags, const char* call) {
   check_path(path, call);
   struct ::statx found{};
-  auto step = detail::stat_path(AT_FDCWD, path.c_str(), flags, &found);
+  auto step = stat_path(AT_FDCWD, path.c_str(), flags, &found);
   const result<int> done = co_await step;
   if (done) co_return status_from(found);
   if (!is_missing(done.error())) throw_path_error(done.error(), call, path);

@@ -47,7 +47,7 @@ private:
 };
 
 /// What somebody else has set, made fit for the page.
-std::string plain(std::string_view text) {
+std::string printable(std::string_view text) {
   std::string out(text.substr(0, 60));
   for (char& c : out)
     if (c <= ' ' || c > '~') c = '?';
@@ -171,12 +171,12 @@ std::string doctor_text(const host_findings& found) {
   page out;
   out.row("weft", fmt::format("{}.{}.{}, built by {}", WEFT_VERSION_MAJOR, WEFT_VERSION_MINOR,
                               WEFT_VERSION_PATCH, compiler()));
-  out.row("kernel", fmt::format("{} {}, {}", plain(found.system), plain(found.release),
-                                plain(found.machine)));
+  out.row("kernel", fmt::format("{} {}, {}", printable(found.system), printable(found.release),
+                                printable(found.machine)));
   out.row("weft uses", name_of(result.used));
   out.row("because", result.why);
   if (!result.remedy.empty()) out.row("what helps", result.remedy);
-  out.row("WEFT_KERNEL", found.kernel_env.empty() ? "not set" : plain(found.kernel_env));
+  out.row("WEFT_KERNEL", found.kernel_env.empty() ? "not set" : printable(found.kernel_env));
   add_rings(out, found.ring);
   add_permissions(out, found);
   add_limits(out, found);

@@ -30,7 +30,7 @@ constexpr unsigned looks_spared_max = 8;
 constexpr std::size_t edges_max = 256;
 
 // What read(2) and its like move at most: as a result it is a positive number.
-constexpr unsigned transfer_max = 0x7ffff000;
+constexpr unsigned kernel_transfer_max = 0x7ffff000;
 
 }  // namespace
 
@@ -180,7 +180,7 @@ bool epoll_queue::take_on_descriptor(const io_uring_sqe& sqe, call_kind kind) no
   w.unwanted = 0;
   if (kind != call_kind::plain) {
     pending_entry& e = entries_.add(sqe, kind);
-    e.sqe->len = std::min(e.sqe->len, transfer_max);
+    e.sqe->len = std::min(e.sqe->len, kernel_transfer_max);
     advance(e, w);
     return true;
   }

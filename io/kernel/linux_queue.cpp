@@ -52,7 +52,7 @@ const char* likely_cause(int error) noexcept {
   }
 }
 
-[[noreturn]] void refuse(const char* call, int error) {
+[[noreturn]] void refuse_ring(const char* call, int error) {
   throw std::system_error(error, std::system_category(),
                           std::string("weft cannot start: ") + call + " failed; " +
                               likely_cause(error));
@@ -62,10 +62,10 @@ class linux_queue final : public kernel_queue {
 public:
   linux_queue(kernel& owner, const queue_options& options, setup_call call) : owner_(owner) {
     doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (doorbell_ < 0) refuse("eventfd", errno);
+    if (doorbell_ < 0) refuse_ring("eventfd", errno);
     if (const int error = set_up(options, call)) {
       ::close(doorbell_);
-      refuse("io_uring_setup", error);
+      refuse_ring("io_uring_setup", error);
     }
     // A filter may have thought of this call only.
     const int entered = io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), 0, 0,
@@ -73,7 +73,7 @@ public:
     if (entered < 0) {
       io_uring_queue_exit(&ring_);
       ::close(doorbell_);
-      refuse("io_uring_enter", -entered);
+      refuse_ring("io_uring_enter", -entered);
     }
     if (__tsan_acquire != nullptr) __tsan_acquire(&mapped_queues);
     io_uring_ring_dontfork(&ring_);

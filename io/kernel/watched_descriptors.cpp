@@ -41,7 +41,7 @@ bool is_tcp(int fd) noexcept {
          protocol == IPPROTO_TCP;
 }
 
-[[noreturn]] void refuse(const char* call, int error) {
+[[noreturn]] void refuse_epoll(const char* call, int error) {
   const bool none_left = error == EMFILE || error == ENFILE;
   throw std::system_error(error, std::system_category(),
                           std::string("weft cannot start: ") + call + " failed; " +
@@ -53,7 +53,7 @@ bool is_tcp(int fd) noexcept {
 }  // namespace
 
 watched_descriptors::watched_descriptors() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-  if (epoll_ < 0) refuse("epoll_create1", errno);
+  if (epoll_ < 0) refuse_epoll("epoll_create1", errno);
   doorbell_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event wanted{.events = EPOLLIN | EPOLLET, .data = {.u64 = doorbell_token}};
   if (doorbell_ >= 0 && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, doorbell_, &wanted) == 0) return;
@@ -61,7 +61,7 @@ watched_descriptors::watched_descriptors() : epoll_(::epoll_create1(EPOLL_CLOEXE
   const char* const call = doorbell_ < 0 ? "eventfd" : "epoll_ctl";
   if (doorbell_ >= 0) ::close(doorbell_);
   ::close(epoll_);
-  refuse(call, error);
+  refuse_epoll(call, error);
 }
 
 watched_descriptors::~watched_descriptors() {
