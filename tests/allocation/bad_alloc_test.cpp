@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+namespace bad_alloc_test {
+
 using namespace weft;
 using tests::failing_new;
 using tests::no_memory;
@@ -379,3 +381,5 @@ TEST_SUITE("allocation/bad_alloc" * doctest::skip(!tests::allocations_are_counte
     });
   }
 }
+
+}  // namespace bad_alloc_test

@@ -36,6 +36,8 @@
 #include <thread>
 #include <utility>
 
+namespace nothing_allocated_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::allocations;
@@ -358,3 +360,5 @@ TEST_SUITE("allocation/nothing" * doctest::skip(!tests::allocations_are_counted(
     });
   }
 }
+
+}  // namespace nothing_allocated_test

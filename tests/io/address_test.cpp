@@ -9,6 +9,8 @@
 
 #include <netinet/in.h>
 
+namespace address_test {
+
 using weft::endpoint;
 
 TEST_SUITE("io/address") {
@@ -86,3 +88,5 @@ TEST_SUITE("io/address") {
     CHECK_THROWS_AS(endpoint::from_native(other, sizeof other), std::system_error);
   }
 }
+
+}  // namespace address_test

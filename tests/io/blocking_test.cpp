@@ -20,6 +20,8 @@
 #include <thread>
 #include <vector>
 
+namespace blocking_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -207,3 +209,5 @@ TEST_SUITE("io/blocking") {
     });
   }
 }
+
+}  // namespace blocking_test

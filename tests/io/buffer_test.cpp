@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+namespace buffer_test {
+
 using weft::const_buffer;
 using weft::mutable_buffer;
 
@@ -69,3 +71,5 @@ TEST_SUITE("io/buffer") {
     CHECK(text_of("a\0b") == std::string("a\0b", 3));
   }
 }
+
+}  // namespace buffer_test

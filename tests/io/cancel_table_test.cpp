@@ -33,6 +33,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+namespace cancel_table_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::histories_of_what_ends;
@@ -452,3 +454,7 @@ TEST_SUITE("io/cancel_table") {
     on_both([](const run_options& options) { run(options, histories_of_what_lasts<Rig>()); });
   }
 }
+
+#undef HELD
+
+}  // namespace cancel_table_test

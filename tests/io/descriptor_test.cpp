@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace descriptor_test {
+
 using namespace weft;
 using namespace weft::tests;
 using detail::descriptor;
@@ -240,3 +242,5 @@ TEST_SUITE("io/descriptor") {
     });
   }
 }
+
+}  // namespace descriptor_test

@@ -31,6 +31,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+namespace doctor_test {
+
 using namespace weft;
 using detail::answered_by;
 using detail::diagnose;
@@ -405,3 +407,5 @@ TEST_SUITE("io/doctor") {
     CHECK(contains(row(text, "descriptors"), "open not known, soft "));
   }
 }
+
+}  // namespace doctor_test

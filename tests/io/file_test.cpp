@@ -24,6 +24,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+namespace file_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -300,3 +302,5 @@ TEST_SUITE("io/file") {
     });
   }
 }
+
+}  // namespace file_test

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace fork_guard_test {
+
 using namespace weft;
 using tests::in_child;
 using tests::nop;
@@ -124,3 +126,5 @@ TEST_SUITE("io/fork_guard") {
     }
   }
 }
+
+}  // namespace fork_guard_test

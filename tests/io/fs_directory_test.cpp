@@ -16,6 +16,8 @@
 
 #include <unistd.h>
 
+namespace fs_directory_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -250,3 +252,5 @@ TEST_SUITE("io/fs_directory") {
     });
   }
 }
+
+}  // namespace fs_directory_test

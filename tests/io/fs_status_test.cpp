@@ -16,6 +16,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+namespace fs_status_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -156,3 +158,5 @@ TEST_SUITE("io/fs_status") {
     });
   }
 }
+
+}  // namespace fs_status_test

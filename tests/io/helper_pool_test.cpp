@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+namespace helper_pool_test {
+
 using weft::detail::helper_job;
 using weft::detail::helper_pool;
 
@@ -154,3 +156,5 @@ TEST_SUITE("io/helper_pool") {
     CHECK(done == 1);
   }
 }
+
+}  // namespace helper_pool_test

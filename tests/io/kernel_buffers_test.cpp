@@ -15,6 +15,8 @@
 
 #include <sys/socket.h>
 
+namespace kernel_buffers_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -354,3 +356,5 @@ TEST_SUITE("io/kernel_buffers") {
     });
   }
 }
+
+}  // namespace kernel_buffers_test

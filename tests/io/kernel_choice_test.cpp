@@ -18,6 +18,8 @@
 
 #include <unistd.h>
 
+namespace kernel_choice_test {
+
 using namespace weft;
 using tests::kernel_by_descriptors;
 using tests::on_both;
@@ -92,3 +94,5 @@ TEST_SUITE("io/kernel_choice") {
     }
   }
 }
+
+}  // namespace kernel_choice_test

@@ -17,6 +17,8 @@
 #include <string>
 #include <utility>
 
+namespace kernel_differential_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -159,3 +161,5 @@ TEST_SUITE("io/kernel_differential") {
     CHECK(fails(least));
   }
 }
+
+}  // namespace kernel_differential_test

@@ -24,6 +24,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+namespace kernel_files_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -495,3 +497,5 @@ TEST_SUITE("io/kernel_files") {
     });
   }
 }
+
+}  // namespace kernel_files_test

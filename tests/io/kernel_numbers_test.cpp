@@ -24,6 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+namespace kernel_numbers_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -308,7 +310,7 @@ TEST_SUITE("io/kernel_numbers") {
       raw_queue other(k);
       for (const closing way : every_closing) {
         CAPTURE(way);
-        owned_fd listener = tcp_listener();
+        owned_fd listener = listening_socket();
         owned_fd counter = event_counter();
         const id accepting = q.start(io_uring_prep_accept, listener, nullptr, nullptr, 0);
         const id polling = q.start(io_uring_prep_poll_add, counter, POLLIN);
@@ -357,3 +359,5 @@ TEST_SUITE("io/kernel_numbers") {
     });
   }
 }
+
+}  // namespace kernel_numbers_test

@@ -21,6 +21,8 @@
 
 #include <pthread.h>
 
+namespace kernel_queue_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -371,3 +373,5 @@ TEST_SUITE("io/kernel_queue") {
     });
   }
 }
+
+}  // namespace kernel_queue_test

@@ -23,6 +23,8 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
+namespace kernel_sockets_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -66,7 +68,7 @@ std::size_t drain(int fd) {
 
 /// A listener whose queue of connections is full: who connects waits for an answer.
 struct full_listener {
-  owned_fd listener = tcp_listener(0);
+  owned_fd listener = listening_socket(0);
   std::vector<owned_fd> clients{};
   sockaddr_in address = address_of(listener);
 
@@ -270,7 +272,7 @@ TEST_SUITE("io/kernel_sockets") {
   TEST_CASE("operations wait on a socket that is not to block, too") {
     on_each_stream([](kernel& k, auto make) {
       const fd_pair pair = make();
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       std::array<char, 64> buffer{};
       for (const int fd : {int{pair.near}, int{listener}})
         REQUIRE(::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0);
@@ -520,7 +522,7 @@ TEST_SUITE("io/kernel_sockets") {
 
   TEST_CASE("accept takes a connection that is there, or waits for one") {
     on_each_kernel([](kernel& k) {
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       raw_queue q(k);
       {
         const owned_fd client = tcp_connected_to(listener);
@@ -547,7 +549,7 @@ TEST_SUITE("io/kernel_sockets") {
 
   TEST_CASE("accept makes a socket that is not to block when it is told so") {
     on_each_kernel([](kernel& k) {
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       const owned_fd client = tcp_connected_to(listener);
       raw_queue q(k);
       const owned_fd fd(q.run(io_uring_prep_accept, listener, nullptr, nullptr, SOCK_NONBLOCK));
@@ -557,7 +559,7 @@ TEST_SUITE("io/kernel_sockets") {
 
   TEST_CASE("several accepts wait on one listener, and each gets a connection of its own") {
     on_each_kernel([](kernel& k) {
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       raw_queue q(k);
       std::array<id, 3> waiting{};
       for (id& one : waiting)
@@ -572,7 +574,7 @@ TEST_SUITE("io/kernel_sockets") {
 
   TEST_CASE("a listener that is shut down ends the accept that waits, and later ones") {
     on_each_kernel([](kernel& k) {
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       raw_queue q(k);
       const id waiting = q.start(io_uring_prep_accept, listener, nullptr, nullptr, 0);
       CHECK(q.waits(waiting));
@@ -592,7 +594,7 @@ TEST_SUITE("io/kernel_sockets") {
 
   TEST_CASE("an accept goes on to the connections that keep coming") {
     on_each_kernel([](kernel& k) {
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       raw_queue q(k);
       const id all = q.start(io_uring_prep_multishot_accept, listener, nullptr, nullptr, 0);
       q.newest().accept_flags = SOCK_CLOEXEC;
@@ -618,7 +620,7 @@ TEST_SUITE("io/kernel_sockets") {
 
   TEST_CASE("an accept that goes on ends when the listener is shut down") {
     on_each_kernel([](kernel& k) {
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       raw_queue q(k);
       const id all = q.start(io_uring_prep_multishot_accept, listener, nullptr, nullptr, 0);
       CHECK(q.waits(all));
@@ -630,7 +632,7 @@ TEST_SUITE("io/kernel_sockets") {
   TEST_CASE("connect is accepted, or refused") {
     on_each_kernel([](kernel& k) {
       raw_queue q(k);
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       sockaddr_in address = address_of(listener);
       const owned_fd client = tcp_socket();
       CHECK(q.run(io_uring_prep_connect, client, generic(address), sizeof address) == 0);
@@ -645,7 +647,7 @@ TEST_SUITE("io/kernel_sockets") {
   TEST_CASE("a socket whose connection was refused can connect to another address") {
     on_each_kernel([](kernel& k) {
       raw_queue q(k);
-      const owned_fd listener = tcp_listener();
+      const owned_fd listener = listening_socket();
       sockaddr_in address = address_of(listener);
       const owned_fd silent = silent_port();
       sockaddr_in nobody = address_of(silent);
@@ -854,3 +856,5 @@ TEST_SUITE("io/kernel_sockets") {
     });
   }
 }
+
+}  // namespace kernel_sockets_test

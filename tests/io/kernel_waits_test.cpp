@@ -18,6 +18,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+namespace kernel_waits_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -35,7 +37,7 @@ __kernel_timespec span_of(std::int64_t ns) {
 struct everything_that_waits {
   fd_pair pair = unix_pair();
   fd_pair pipe = pipe_pair();
-  owned_fd listener = tcp_listener();
+  owned_fd listener = listening_socket();
   owned_fd counter = event_counter();
   owned_fd datagrams = bound_socket(SOCK_DGRAM);
   std::array<char, 64> buffer{};
@@ -497,3 +499,5 @@ TEST_SUITE("io/kernel_waits") {
     });
   }
 }
+
+}  // namespace kernel_waits_test

@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+namespace lines_test {
+
 using namespace weft;
 using namespace weft::tests;
 
@@ -368,3 +370,5 @@ TEST_SUITE("io/lines") {
     });
   }
 }
+
+}  // namespace lines_test

@@ -44,6 +44,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace linux_queue_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::nothing_left_behind;
@@ -388,3 +390,5 @@ TEST_SUITE("io/linux_queue") {
     }
   }
 }
+
+}  // namespace linux_queue_test

@@ -38,6 +38,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+namespace ring_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using weft::tests::enter_answer;
@@ -653,3 +655,5 @@ TEST_SUITE("io/ring") {
     CHECK(k.interrupted > 0);
   }
 }
+
+}  // namespace ring_test

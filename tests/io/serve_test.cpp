@@ -30,6 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace serve_test {
+
 using namespace weft;
 using weft::tests::catching;
 using weft::tests::caught;
@@ -419,3 +421,5 @@ TEST_SUITE("io/serve") {
     }
   }
 }
+
+}  // namespace serve_test

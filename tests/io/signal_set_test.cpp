@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace signal_set_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -410,3 +412,5 @@ TEST_SUITE("io/signal_set") {
     CHECK(came == SIGUSR1);
   }
 }
+
+}  // namespace signal_set_test

@@ -30,6 +30,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+namespace tcp_test {
+
 using namespace weft;
 using weft::tests::catching;
 using weft::tests::caught;
@@ -755,3 +757,5 @@ TEST_SUITE("io/tcp") {
     });
   }
 }
+
+}  // namespace tcp_test

@@ -26,6 +26,8 @@
 #include <variant>
 #include <vector>
 
+namespace as_completed_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -321,3 +323,5 @@ TEST_SUITE("runtime/as_completed") {
     CHECK(said.find("for_each") != std::string::npos);
   }
 }
+
+}  // namespace as_completed_test

@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <system_error>
 
+namespace as_result_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -138,3 +140,5 @@ TEST_SUITE("runtime/as_result") {
     });
   }
 }
+
+}  // namespace as_result_test

@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+namespace async_generator_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -542,3 +544,5 @@ TEST_SUITE("runtime/async_generator") {
     CHECK(said.find("it was moved from") != std::string::npos);
   }
 }
+
+}  // namespace async_generator_test

@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+namespace auto_reset_event_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -111,3 +113,5 @@ TEST_SUITE("runtime/auto_reset_event") {
     CHECK(said.find("an auto_reset_event was destroyed while tasks wait") != std::string::npos);
   }
 }
+
+}  // namespace auto_reset_event_test

@@ -14,6 +14,8 @@
 #include <memory>
 #include <string>
 
+namespace barrier_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -181,3 +183,5 @@ TEST_SUITE("runtime/barrier") {
     CHECK(said.find("a barrier was destroyed while tasks wait for it") != std::string::npos);
   }
 }
+
+}  // namespace barrier_test

@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+namespace broadcast_test {
+
 using namespace weft;
 using tests::counted;
 using tests::on_both;
@@ -307,3 +309,5 @@ TEST_SUITE("runtime/broadcast") {
     CHECK(thrown == std::errc::invalid_argument);
   }
 }
+
+}  // namespace broadcast_test

@@ -35,6 +35,8 @@
 #include <string>
 #include <utility>
 
+namespace cancel_table_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::histories_of_what_ends;
@@ -402,3 +404,7 @@ TEST_SUITE("runtime/cancel_table") {
     on_both([](const run_options& options) { run(options, histories_of_what_lasts<Rig>()); });
   }
 }
+
+#undef WAITS_FOR
+
+}  // namespace cancel_table_test

@@ -26,6 +26,8 @@
 #include <utility>
 #include <vector>
 
+namespace cancel_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::many_races;
@@ -365,3 +367,7 @@ TEST_SUITE("runtime/cancel") {
     CHECK(order_of_grants == std::vector<int>{0, 2});
   }
 }
+
+#undef WAITS_FOR
+
+}  // namespace cancel_test

@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+namespace channel_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -302,3 +304,5 @@ TEST_SUITE("runtime/channel explored") {
 }
 
 }  // namespace
+
+}  // namespace channel_explore_test

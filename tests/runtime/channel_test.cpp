@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+namespace channel_test {
+
 using namespace weft;
 using tests::counted;
 using tests::on_both;
@@ -294,3 +296,5 @@ TEST_SUITE("runtime/channel") {
     CHECK(sum == 4999L * 5000 / 2);
   }
 }
+
+}  // namespace channel_test

@@ -20,6 +20,8 @@
 #include <thread>
 #include <vector>
 
+namespace condition_variable_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -336,3 +338,5 @@ TEST_SUITE("runtime/condition_variable") {
     CHECK(said.find("a condition_variable was destroyed while tasks wait") != std::string::npos);
   }
 }
+
+}  // namespace condition_variable_test

@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+namespace event_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -141,3 +143,5 @@ TEST_SUITE("runtime/event") {
     CHECK(said.find("an event was destroyed while tasks wait for it") != std::string::npos);
   }
 }
+
+}  // namespace event_test

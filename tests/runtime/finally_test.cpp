@@ -12,6 +12,8 @@
 #include <chrono>
 #include <stdexcept>
 
+namespace finally_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -91,3 +93,5 @@ TEST_SUITE("runtime/finally") {
     });
   }
 }
+
+}  // namespace finally_test

@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace frame_cache_test {
+
 using weft::detail::allocate_frame;
 using weft::detail::allocate_record;
 using weft::detail::deallocate_frame;
@@ -503,3 +505,5 @@ TEST_SUITE("runtime/frame_cache") {
     }
   }
 }
+
+}  // namespace frame_cache_test

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+namespace interval_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::nothing_left_behind;
@@ -166,3 +168,5 @@ TEST_SUITE("runtime/interval") {
     });
   }
 }
+
+}  // namespace interval_test

@@ -23,6 +23,8 @@
 #include <system_error>
 #include <thread>
 
+namespace join_handle_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -315,3 +317,5 @@ TEST_SUITE("runtime/join_handle") {
     CHECK(said.find("a second task awaits this join_handle") != std::string::npos);
   }
 }
+
+}  // namespace join_handle_test

@@ -16,6 +16,8 @@
 #include <string>
 #include <thread>
 
+namespace latch_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -137,3 +139,5 @@ TEST_SUITE("runtime/latch") {
     CHECK(said.find("a latch was destroyed while tasks wait for it") != std::string::npos);
   }
 }
+
+}  // namespace latch_test

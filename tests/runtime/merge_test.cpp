@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+namespace merge_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -241,3 +243,5 @@ TEST_SUITE("runtime/merge") {
     CHECK(said.find("for_each") != std::string::npos);
   }
 }
+
+}  // namespace merge_test

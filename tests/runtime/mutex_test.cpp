@@ -29,6 +29,8 @@
 #include <utility>
 #include <vector>
 
+namespace mutex_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -365,3 +367,5 @@ TEST_SUITE("runtime/mutex") {
     });
   }
 }
+
+}  // namespace mutex_test

@@ -19,6 +19,8 @@
 #include <thread>
 #include <utility>
 
+namespace oneshot_test {
+
 using namespace weft;
 using tests::counted;
 using tests::on_both;
@@ -195,3 +197,5 @@ TEST_SUITE("runtime/oneshot") {
     });
   }
 }
+
+}  // namespace oneshot_test

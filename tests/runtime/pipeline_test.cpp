@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+namespace pipeline_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -297,3 +299,5 @@ TEST_SUITE("runtime/pipeline") {
     CHECK(said.find("for_each") != std::string::npos);
   }
 }
+
+}  // namespace pipeline_test

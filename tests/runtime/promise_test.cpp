@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+namespace promise_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -148,3 +150,5 @@ TEST_SUITE("runtime/promise") {
     CHECK(p.line.line() != 0);
   }
 }
+
+}  // namespace promise_test

@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+namespace random_tree_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -272,3 +274,5 @@ TEST_SUITE("runtime/random_tree") {
     });
   }
 }
+
+}  // namespace random_tree_test

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+namespace result_test {
+
 using weft::failure;
 using weft::result;
 
@@ -262,3 +264,5 @@ TEST_SUITE("runtime/result") {
     CHECK(number == 4);
   }
 }
+
+}  // namespace result_test

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+namespace scope_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -254,3 +256,5 @@ TEST_SUITE("runtime/scope explored") {
 }
 
 }  // namespace
+
+}  // namespace scope_explore_test

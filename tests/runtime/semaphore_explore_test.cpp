@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+namespace semaphore_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -280,3 +282,5 @@ TEST_SUITE("runtime/semaphore explored") {
 }
 
 }  // namespace
+
+}  // namespace semaphore_explore_test

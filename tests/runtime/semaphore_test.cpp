@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+namespace semaphore_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -173,3 +175,5 @@ TEST_SUITE("runtime/semaphore") {
     });
   }
 }
+
+}  // namespace semaphore_test

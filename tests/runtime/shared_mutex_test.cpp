@@ -19,6 +19,8 @@
 #include <thread>
 #include <utility>
 
+namespace shared_mutex_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -244,3 +246,5 @@ TEST_SUITE("runtime/shared_mutex") {
     CHECK(said.find("a shared_mutex was destroyed while it is locked") != std::string::npos);
   }
 }
+
+}  // namespace shared_mutex_test

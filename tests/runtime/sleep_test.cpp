@@ -16,6 +16,8 @@
 #include <cmath>
 #include <vector>
 
+namespace sleep_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
@@ -173,3 +175,5 @@ TEST_SUITE("runtime/sleep") {
     });
   }
 }
+
+}  // namespace sleep_test

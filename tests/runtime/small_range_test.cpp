@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+namespace small_range_test {
+
 using weft::small_range;
 
 TEST_SUITE("runtime/small_range") {
@@ -52,3 +54,5 @@ TEST_SUITE("runtime/small_range") {
     CHECK(shared.use_count() == 1);
   }
 }
+
+}  // namespace small_range_test

@@ -20,6 +20,8 @@
 #include <stop_token>
 #include <thread>
 
+namespace stop_token_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -286,3 +288,5 @@ TEST_SUITE("runtime/stop_token") {
     });
   }
 }
+
+}  // namespace stop_token_test

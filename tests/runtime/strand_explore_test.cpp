@@ -23,6 +23,8 @@
 #include <system_error>
 #include <vector>
 
+namespace strand_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -395,3 +397,5 @@ TEST_SUITE("runtime/strand explored") {
 }
 
 }  // namespace
+
+}  // namespace strand_explore_test

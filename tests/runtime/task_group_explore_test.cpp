@@ -25,6 +25,8 @@
 #include <utility>
 #include <vector>
 
+namespace task_group_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -402,3 +404,5 @@ TEST_SUITE("runtime/task_group explored") {
 }
 
 }  // namespace
+
+}  // namespace task_group_explore_test

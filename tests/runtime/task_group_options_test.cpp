@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+namespace task_group_options_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -287,3 +289,5 @@ TEST_SUITE("runtime/stop_handle") {
     });
   }
 }
+
+}  // namespace task_group_options_test

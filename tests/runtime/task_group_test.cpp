@@ -24,6 +24,8 @@
 #include <thread>
 #include <utility>
 
+namespace task_group_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::bounded_wait;
@@ -821,3 +823,5 @@ TEST_SUITE("runtime/task_group") {
     });
   }
 }
+
+}  // namespace task_group_test

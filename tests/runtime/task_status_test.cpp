@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+namespace task_status_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -370,3 +372,5 @@ TEST_SUITE("runtime/task_status") {
     CHECK(said.find("started() was called again") != std::string::npos);
   }
 }
+
+}  // namespace task_status_test

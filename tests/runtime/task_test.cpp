@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+namespace task_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -329,3 +331,5 @@ TEST_SUITE("runtime/task") {
     CHECK(said.find("join it") != std::string::npos);
   }
 }
+
+}  // namespace task_test

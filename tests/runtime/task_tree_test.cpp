@@ -30,6 +30,8 @@
 #include <utility>
 #include <vector>
 
+namespace task_tree_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -300,3 +302,5 @@ TEST_SUITE("runtime/task_tree") {
     });
   }
 }
+
+}  // namespace task_tree_test

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+namespace timer_queue_test {
+
 using weft::detail::deadline_after;
 using weft::detail::no_deadline;
 using weft::detail::timer;
@@ -280,3 +282,5 @@ TEST_SUITE("runtime/timer_queue") {
     CHECK(deadline_after(5, duration<double>(std::numeric_limits<double>::quiet_NaN())) == 5);
   }
 }
+
+}  // namespace timer_queue_test

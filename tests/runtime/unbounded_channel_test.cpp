@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+namespace unbounded_channel_test {
+
 using namespace weft;
 using tests::counted;
 using tests::on_both;
@@ -113,3 +115,5 @@ TEST_SUITE("runtime/unbounded_channel") {
     CHECK(counted::alive() == 0);
   }
 }
+
+}  // namespace unbounded_channel_test

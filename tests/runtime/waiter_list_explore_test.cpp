@@ -29,6 +29,8 @@
 #include <utility>
 #include <vector>
 
+namespace waiter_list_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -418,3 +420,5 @@ TEST_SUITE("runtime/waiter_list explored") {
 }
 
 }  // namespace
+
+}  // namespace waiter_list_explore_test

@@ -18,6 +18,8 @@
 #include <thread>
 #include <utility>
 
+namespace watch_test {
+
 using namespace weft;
 using tests::counted;
 using tests::on_both;
@@ -210,3 +212,5 @@ TEST_SUITE("runtime/watch") {
     });
   }
 }
+
+}  // namespace watch_test

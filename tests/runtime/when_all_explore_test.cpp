@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+namespace when_all_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -210,3 +212,5 @@ TEST_SUITE("runtime/when_all explored") {
 }
 
 }  // namespace
+
+}  // namespace when_all_explore_test

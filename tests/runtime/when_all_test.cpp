@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+namespace when_all_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -443,3 +445,5 @@ TEST_SUITE("runtime/when_all") {
     });
   }
 }
+
+}  // namespace when_all_test

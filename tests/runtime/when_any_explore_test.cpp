@@ -22,6 +22,8 @@
 #include <variant>
 #include <vector>
 
+namespace when_any_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -223,3 +225,5 @@ TEST_SUITE("runtime/when_any explored") {
 }
 
 }  // namespace
+
+}  // namespace when_any_explore_test

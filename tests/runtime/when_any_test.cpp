@@ -22,6 +22,8 @@
 #include <variant>
 #include <vector>
 
+namespace when_any_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -190,3 +192,5 @@ TEST_SUITE("runtime/when_any") {
     });
   }
 }
+
+}  // namespace when_any_test

@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+namespace with_timeout_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -291,3 +293,5 @@ TEST_SUITE("runtime/with_timeout explored") {
 }
 
 }  // namespace
+
+}  // namespace with_timeout_explore_test

@@ -21,6 +21,8 @@
 #include <stdexcept>
 #include <utility>
 
+namespace with_timeout_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::catching;
@@ -368,3 +370,5 @@ TEST_SUITE("runtime/shield") {
     CHECK(inside == far);
   }
 }
+
+}  // namespace with_timeout_test

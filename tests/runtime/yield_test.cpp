@@ -17,6 +17,8 @@
 #include <optional>
 #include <string>
 
+namespace yield_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::bounded_wait;
@@ -122,3 +124,5 @@ TEST_SUITE("runtime/yield") {
     });
   }
 }
+
+}  // namespace yield_test

@@ -12,6 +12,8 @@
 #include <set>
 #include <vector>
 
+namespace core_distances_test {
+
 using weft::detail::core_distances;
 
 namespace {
@@ -121,3 +123,5 @@ TEST_SUITE("sched/core_distances") {
     CHECK(machine.between(0, 0) == 0);
   }
 }
+
+}  // namespace core_distances_test

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <string>
 
+namespace cpu_quota_test {
+
 using weft::tests::temporary_directory;
 using weft::tests::write_file;
 
@@ -104,3 +106,5 @@ TEST_SUITE("sched/cpu_quota") {
     CHECK(weft::detail::cores_in_quota(most, "/nonexistent/cgroup", "/nonexistent") == most);
   }
 }
+
+}  // namespace cpu_quota_test

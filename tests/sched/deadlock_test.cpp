@@ -32,6 +32,8 @@
 #include <string>
 #include <thread>
 
+namespace deadlock_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -270,3 +272,5 @@ TEST_SUITE("sched/deadlock") {
     });
   }
 }
+
+}  // namespace deadlock_test

@@ -30,6 +30,8 @@
 #include <system_error>
 #include <thread>
 
+namespace dump_tasks_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -251,3 +253,5 @@ TEST_SUITE("sched/dump_tasks") {
     CHECK(seen != 0);
   }
 }
+
+}  // namespace dump_tasks_test

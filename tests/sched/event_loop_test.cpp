@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+namespace event_loop_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -236,3 +238,5 @@ TEST_SUITE("sched/event_loop") {
     CHECK(sum == 100);
   }
 }
+
+}  // namespace event_loop_test

@@ -19,6 +19,8 @@
 #include <cstddef>
 #include <functional>
 
+namespace fairness_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -130,3 +132,5 @@ TEST_SUITE("sched/fairness") {
     check(echoed, forks);
   }
 }
+
+}  // namespace fairness_test

@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+namespace fork_deque_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -245,3 +247,5 @@ TEST_SUITE("sched/fork_deque explored") {
 }
 
 }  // namespace
+
+}  // namespace fork_deque_explore_test

@@ -21,6 +21,8 @@
 #include <thread>
 #include <vector>
 
+namespace fork_deque_test {
+
 namespace {
 
 using weft::detail::fork_deque;
@@ -389,3 +391,5 @@ TEST_SUITE("sched/fork_deque") {
 }
 
 }  // namespace
+
+}  // namespace fork_deque_test

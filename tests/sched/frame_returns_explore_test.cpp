@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+namespace frame_returns_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -161,3 +163,5 @@ TEST_SUITE("sched/frame_returns explored") {
 }
 
 }  // namespace
+
+}  // namespace frame_returns_explore_test

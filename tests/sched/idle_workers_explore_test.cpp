@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+namespace idle_workers_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -488,3 +490,5 @@ TEST_SUITE("sched/idle_workers explored") {
 }
 
 }  // namespace
+
+}  // namespace idle_workers_explore_test

@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+namespace mailbox_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -278,3 +280,5 @@ TEST_SUITE("sched/mailbox explored") {
 }
 
 }  // namespace
+
+}  // namespace mailbox_explore_test

@@ -23,6 +23,8 @@
 #include <system_error>
 #include <thread>
 
+namespace on_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -298,3 +300,5 @@ TEST_SUITE("sched/on") {
     CHECK(code == std::errc::operation_canceled);
   }
 }
+
+}  // namespace on_test

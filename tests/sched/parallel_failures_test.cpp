@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+namespace parallel_failures_test {
+
 using namespace weft;
 using tests::counted;
 using tests::on_both;
@@ -249,3 +251,5 @@ TEST_SUITE("sched/parallel_failures") {
     });
   }
 }
+
+}  // namespace parallel_failures_test

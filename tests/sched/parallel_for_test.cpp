@@ -36,6 +36,8 @@
 #include <utility>
 #include <vector>
 
+namespace parallel_for_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -452,3 +454,5 @@ TEST_SUITE("sched/parallel_for") {
     });
   }
 }
+
+}  // namespace parallel_for_test

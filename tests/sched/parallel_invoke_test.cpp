@@ -19,6 +19,8 @@
 #include <utility>
 #include <variant>
 
+namespace parallel_invoke_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -113,3 +115,5 @@ TEST_SUITE("sched/parallel_invoke") {
     });
   }
 }
+
+}  // namespace parallel_invoke_test

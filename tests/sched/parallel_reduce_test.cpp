@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+namespace parallel_reduce_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -204,3 +206,5 @@ TEST_SUITE("sched/parallel_reduce") {
     });
   }
 }
+
+}  // namespace parallel_reduce_test

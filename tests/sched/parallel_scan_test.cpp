@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+namespace parallel_scan_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -91,3 +93,5 @@ TEST_SUITE("sched/parallel_scan") {
     });
   }
 }
+
+}  // namespace parallel_scan_test

@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+namespace parallel_sort_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::on_both;
@@ -251,3 +253,5 @@ TEST_SUITE("sched/parallel_sort") {
     });
   }
 }
+
+}  // namespace parallel_sort_test

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+namespace parallel_transform_test {
+
 using namespace weft;
 using tests::on_both;
 
@@ -94,3 +96,5 @@ TEST_SUITE("sched/parallel_transform") {
     });
   }
 }
+
+}  // namespace parallel_transform_test

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+namespace patience_test {
+
 using weft::detail::patience;
 
 namespace {
@@ -135,3 +137,5 @@ TEST_SUITE("sched/patience") {
     }
   }
 }
+
+}  // namespace patience_test

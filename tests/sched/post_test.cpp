@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+namespace post_test {
+
 using namespace weft;
 
 namespace {
@@ -67,3 +69,5 @@ TEST_SUITE("sched/post") {
     CHECK(said.size() < 2000);
   }
 }
+
+}  // namespace post_test

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+namespace ready_queue_explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -291,3 +293,5 @@ TEST_SUITE("sched/ready_queue explored") {
 }
 
 }  // namespace
+
+}  // namespace ready_queue_explore_test

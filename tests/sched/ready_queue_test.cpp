@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <memory>
 
+namespace ready_queue_test {
+
 using weft::detail::ready_queue;
 using weft::detail::suspended;
 
@@ -87,3 +89,5 @@ TEST_SUITE("sched/ready_queue") {
     }
   }
 }
+
+}  // namespace ready_queue_test

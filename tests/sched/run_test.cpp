@@ -32,6 +32,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+namespace run_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::counted;
@@ -273,3 +275,5 @@ TEST_SUITE("sched/run") {
     }
   }
 }
+
+}  // namespace run_test

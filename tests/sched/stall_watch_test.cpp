@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+namespace stall_watch_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 
@@ -311,3 +313,5 @@ TEST_SUITE("sched/stall_watch") {
     });
   }
 }
+
+}  // namespace stall_watch_test

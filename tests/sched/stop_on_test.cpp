@@ -25,6 +25,8 @@
 
 #include <sys/wait.h>
 
+namespace stop_on_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using tests::child_end;
@@ -268,3 +270,5 @@ TEST_SUITE("sched/stop_on") {
     CHECK(end.exited_with(128 + SIGURG));
   }
 }
+
+}  // namespace stop_on_test

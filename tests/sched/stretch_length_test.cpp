@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+namespace stretch_length_test {
+
 using weft::detail::stretch_length;
 
 namespace {
@@ -47,3 +49,5 @@ TEST_SUITE("sched/stretch_length") {
     CHECK(s.brief());
   }
 }
+
+}  // namespace stretch_length_test

@@ -34,6 +34,8 @@
 #include <utility>
 #include <vector>
 
+namespace thread_pool_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
@@ -623,3 +625,5 @@ TEST_SUITE("sched/thread_pool") {
     CHECK(said.find("it would join itself") != std::string::npos);
   }
 }
+
+}  // namespace thread_pool_test

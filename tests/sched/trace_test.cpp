@@ -24,6 +24,8 @@
 #include <thread>
 #include <vector>
 
+namespace trace_test {
+
 using weft::trace_lane;
 using weft::trace_recording;
 using weft::trace_span;
@@ -393,3 +395,5 @@ TEST_SUITE("sched/trace") {
     }
   }
 }
+
+}  // namespace trace_test

@@ -6,6 +6,8 @@
 #include <array>
 #include <cstddef>
 
+namespace trial_test {
+
 using weft::detail::trial;
 
 namespace {
@@ -37,3 +39,5 @@ TEST_SUITE("sched/trial") {
     CHECK(outcome_of({2.0, 1.9}).tried == std::array{4, 4});
   }
 }
+
+}  // namespace trial_test

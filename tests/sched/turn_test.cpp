@@ -30,6 +30,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+namespace turn_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using detail::forks_in_a_row;
@@ -371,3 +373,8 @@ TEST_SUITE("sched/turn") {
     }
   }
 }
+
+#undef COMPUTING_HOGS
+#undef HOGS
+
+}  // namespace turn_test

@@ -25,6 +25,8 @@
 #include <thread>
 #include <vector>
 
+namespace virtual_time_test {
+
 using namespace weft;
 using namespace std::chrono_literals;
 using weft::tests::nothing_left_behind;
@@ -304,3 +306,5 @@ TEST_SUITE("sched/virtual_time") {
     CHECK(once() == once());
   }
 }
+
+}  // namespace virtual_time_test

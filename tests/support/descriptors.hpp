@@ -100,7 +100,7 @@ inline owned_fd silent_port() {
   return fd;
 }
 
-inline owned_fd tcp_listener(int backlog = 16) {
+inline owned_fd listening_socket(int backlog = 16) {
   owned_fd fd = bound_socket(SOCK_STREAM);
   REQUIRE(::listen(fd, backlog) == 0);
   return fd;
@@ -120,7 +120,7 @@ inline owned_fd tcp_connected_to(int listener) {
 }
 
 inline fd_pair tcp_pair() {
-  const owned_fd listener = tcp_listener();
+  const owned_fd listener = listening_socket();
   owned_fd far = tcp_connected_to(listener);
   owned_fd near(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
   REQUIRE(near >= 0);

@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+namespace explore_test {
+
 namespace {
 
 using namespace weft::explore;
@@ -345,3 +347,5 @@ TEST_SUITE("support/explore") {
 }
 
 }  // namespace
+
+}  // namespace explore_test
