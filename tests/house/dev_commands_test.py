@@ -29,9 +29,9 @@ def fails(done, *words):
     return done
 
 
-def sources(s, *rooms, end=(".hpp", ".cpp")):
+def sources(s, *rooms):
     return {str(path.relative_to(s.tree)) for room in rooms for path in (s.tree / room).rglob("*")
-            if path.suffix in end}
+            if path.suffix in (".hpp", ".cpp")}
 
 
 def demo_starts_where_its_caller_is(s):
@@ -99,14 +99,14 @@ def lint_looks_at_everything(s):
     assert {"--dry-run", "--Werror"} < set(words) and "-i" not in words, words
     every = sources(s, "runtime", "io", "sched", "tests", "bench", "samples", "include/weft")
     assert every <= set(words), every - set(words)
-    tidied = {call.rpartition(" ")[2] for call in s.calls("clang-tidy-19")}
-    assert tidied == sources(s, "runtime", "io", "sched", "samples", end=(".cpp",)), tidied
-    build = "-p build/clang++-19-release "
-    assert all(build in call for call in s.calls("clang-tidy-19")), s.calls("clang-tidy-19")
+    assert "-Dunity=on" in s.calls("meson")[0] and "-Dsamples=enabled" in s.calls("meson")[0]
+    build = "build/clang++-19-lint"
+    tidied = {call.partition(f" -p {build} ")[2] for call in s.calls("clang-tidy-19")}
+    assert tidied == {f"{build}/a-unity0.cpp", f"{build}/b c-unity0.cpp"}, tidied
 
 
 def lint_fails_when_one_of_its_parts_does(s):
-    fails(s.dev("lint", UNTIDY="sched/post.cpp"), "untidy: here")
+    fails(s.dev("lint", UNTIDY="a-unity0.cpp"), "untidy: here")
     for broken in "PYTHON_STATUS", "FORMAT_STATUS":
         fails(s.dev("lint", **{broken: "1"}))
         assert s.calls("clang-tidy-19"), "the others are run all the same"
@@ -224,6 +224,15 @@ def test_all_covers_both_compilers_however_cxx_is_spelled(s):
     assert done.stdout.splitlines()[-1] == "12 passed, 1 failed", done
 
 
+def test_all_compiles_file_by_file_what_users_build(s):
+    succeeds(s.dev("clean"), "")
+    succeeds(s.dev("test", "--all", TESTLOG=RUN_ENDS_WITH % "OK"))
+    configured = [call for call in s.calls("meson") if call.startswith("meson setup ")]
+    assert len(configured) == 7, configured
+    alone = [call.split()[2] for call in configured if "-Dunity=on" not in call]
+    assert alone == ["build/clang++-19-release"], alone
+
+
 def test_all_hands_its_arguments_on(s):
     """To the configuration that runs everything, and to no other."""
     succeeds(s.dev("test", "--all", "--no-suite", "bench", TESTLOG=RUN_ENDS_WITH % "OK"))
@@ -242,7 +251,8 @@ TESTS = [demo_starts_where_its_caller_is, doctor_is_built_and_run,
          test_runs_one_configuration_and_counts, test_fails_with_one_that_fails,
          test_names_what_failed, test_shows_what_is_skipped_and_why,
          test_counts_a_build_that_fails, test_knows_only_all,
-         test_all_covers_both_compilers_however_cxx_is_spelled, test_all_hands_its_arguments_on]
+         test_all_covers_both_compilers_however_cxx_is_spelled,
+         test_all_compiles_file_by_file_what_users_build, test_all_hands_its_arguments_on]
 
 
 def main():

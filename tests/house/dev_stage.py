@@ -44,10 +44,11 @@ fi
     "pkg-config": "[ -e '{bin}'/pc.\"$2\" ]\n",
     "g++": 'echo "$GXX"\n',
     "clang++-19": "echo '{folder}/resources'\n",
-    # A configuration is a file; a test is a line of its log.
+    # A configuration is a file and what is compiled in it; a test is a line of its log.
     "meson": """\
 case $1 in
-  setup) mkdir -p "$2"; echo >"$2/build.ninja"; echo "CXX=$CXX" >>'{log}' ;;
+  setup) mkdir -p "$2"; echo >"$2/build.ninja"; echo "CXX=$CXX" >>'{log}'
+    printf '    "file": "%s"%s\n' a-unity0.cpp , 'b c-unity0.cpp' '' >"$2/compile_commands.json" ;;
   test) mkdir -p "$3/meson-logs"; echo "long=${{WEFT_TEST_LONG:-}}" >>'{log}'
     printf '%s\\n' "$TESTLOG" >"$3/meson-logs/testlog.json"
     [[ $TESTLOG != *FAIL* ]] ;;
