@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """weft works as a meson subproject, taken from a local path: subproject.py MESON
 
-Only what the program needs is built: the static library, neither tests nor samples.
+Only what the program needs is built: the static library, neither tests nor samples. In a unity
+build, which the program may ask for.
 """
 
 import os
@@ -38,7 +39,7 @@ def main():
         (root / "subprojects" / "weft").symlink_to(compilers.ROOT, target_is_directory=True)
         (root / "user.cpp").write_text(pathlib.Path(__file__).with_name("user.cpp").read_text())
         (root / "meson.build").write_text(MESON_BUILD)
-        print(must([meson, "setup", root / "build", root, "--wrap-mode=nodownload"],
+        print(must([meson, "setup", root / "build", root, "--wrap-mode=nodownload", "-Dunity=on"],
                    env=cached(dict(os.environ))))
         print(must([meson, "compile", "-C", root / "build", "user"], timeout=580))
         must([root / "build" / "user"], timeout=60)
